@@ -1,0 +1,147 @@
+"""
+Every exception that pushgate raises, as a tree.
+
+- PushgateError
+    - ConfigError                 gateway.yaml cannot be used: file, line, column, message
+    - PollError                   a poll yielded no document: reason (a metric label) and detail
+    - Refusal                     a client does not get what it asked for
+        - BadRequest              400  1008
+        - OriginForbidden         403  4403
+        - NoSuchTopic             404  4404
+        - TopicGone               404  4404
+        - MethodNotAllowed        405  1008
+        - TransportNotOffered     406  4406
+        - UpstreamFailed          502  1013
+        - Overloaded              503  1013
+        - Draining                503  1012
+        - UpstreamTimedOut        504  1013
+
+A refusal knows its HTTP status, its stable problem code (RFC 9457 extension member ``code``), its WebSocket close
+code and when it is worth coming back; the adapters only write it down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar, Literal
+
+PollFailureReason = Literal[
+    "timeout",
+    "connect",
+    "dns",
+    "tls",
+    "http_4xx",
+    "http_5xx",
+    "rate_limited",
+    "upstream_auth",
+    "protocol",
+    "truncated",
+    "too_large",
+    "decode",
+    "select",
+]
+
+
+class PushgateError(Exception):
+    """The root of all errors raised by pushgate itself."""
+
+
+class ConfigError(PushgateError):
+    """gateway.yaml cannot be used; ``str()`` is ``file:line:column: message``, one line for each problem."""
+
+    def __init__(self, problems: list[ConfigProblem]) -> None:
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+class ConfigProblem:
+    """One thing that is wrong with gateway.yaml, and where. ``line`` and ``column`` count from 1."""
+
+    __slots__ = ("column", "file", "line", "message")
+
+    def __init__(self, file: str, line: int, column: int, message: str) -> None:
+        self.file = file
+        self.line = line
+        self.column = column
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class PollError(PushgateError):
+    """
+    A poll yielded no document.
+
+    ``reason`` is one of the label values of ``pushgate_poll_failures_total``; ``detail`` is for people and never holds
+    the body or a credential. ``retry_after`` is what the upstream asked for, in seconds.
+    """
+
+    def __init__(self, reason: PollFailureReason, detail: str, *, retry_after: float | None = None) -> None:
+        self.reason: PollFailureReason = reason
+        self.detail = detail
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
+class Refusal(PushgateError):
+    """A client does not get what it asked for."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    close_code: ClassVar[int]
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self.message = message
+        self.retry_after = retry_after  # seconds; None: the same request will be refused again
+        self.headers = headers
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class BadRequest(Refusal):
+    status, code, close_code = 400, "bad_request", 1008
+
+
+class OriginForbidden(Refusal):
+    status, code, close_code = 403, "origin_forbidden", 4403
+
+
+class NoSuchTopic(Refusal):
+    status, code, close_code = 404, "no_such_topic", 4404
+
+
+class TopicGone(Refusal):
+    status, code, close_code = 404, "gone", 4404
+
+
+class MethodNotAllowed(Refusal):
+    status, code, close_code = 405, "method_not_allowed", 1008
+
+
+class TransportNotOffered(Refusal):
+    status, code, close_code = 406, "transport_not_offered", 4406
+
+
+class UpstreamFailed(Refusal):
+    status, code, close_code = 502, "upstream_failed", 1013
+
+
+class Overloaded(Refusal):
+    status, code, close_code = 503, "overloaded", 1013
+
+
+class Draining(Refusal):
+    status, code, close_code = 503, "draining", 1012
+
+
+class UpstreamTimedOut(Refusal):
+    status, code, close_code = 504, "upstream_timed_out", 1013
