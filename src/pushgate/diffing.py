@@ -1,0 +1,203 @@
+"""
+Two successive documents and what lies between them: as a patch, as a merge patch, as changed items.
+
+Rules:
+
+- Equality is that of ``equality.py``; an order of keys is no change.
+- The new document keeps every subtree that did not change as the old one's own object. So versions share what they
+  have in common, and the next comparison of it is a comparison of identities.
+- A key names the items of every array, at any depth, whose items are all objects with that scalar member, unique, in
+  both versions. Arrays of objects without it are counted and diffed by index.
+- A container is replaced as a whole where that is shorter than an operation for much of what it holds.
+- Every patch is meant to be proven by ``prove`` before it is sent: nothing here is trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from operator import is_not
+from typing import Any, Final
+
+from msgspec.json import Encoder
+
+from .alignment import Origins, by_content, by_key, keys_of, rearrange
+from .equality import differing, same
+from .patching import Operation, PatchFailed, apply_merge, apply_patch, escape
+from .values import Json
+
+_encode = Encoder().encode
+
+_LARGE = 16  # members from which an object's values are judged in bulk before they are entered
+_SCALARS = frozenset({str, int, float, bool})  # of one type, Python's == is JSON's
+_CONTAINERS = frozenset({dict, list})
+_MISSING: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """
+    What one comparison found.
+
+    ``document`` is the new document, sharing with the old one whatever is the same; ``patch`` leads from the old one
+    to it; ``keyless`` counts the changed arrays of objects in which the key was missing or not unique.
+    """
+
+    document: Json
+    patch: list[Operation]
+    keyless: int
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """The change of an array of uniquely keyed items, as a set: the order of items is not part of it."""
+
+    created: list[Json]
+    updated: list[Json]
+    deleted: list[Json]
+
+
+class Inexpressible(Enum):
+    """The one answer of ``merge_patch`` that is not a patch; ``None`` would be one."""
+
+    INEXPRESSIBLE = "RFC 7396 has no words for this change"
+
+
+INEXPRESSIBLE: Final = Inexpressible.INEXPRESSIBLE
+
+
+def compare(old: Json, new: Json, *, key: str | None = None) -> Difference | None:
+    """
+    Return the difference, or ``None`` if the documents are the same.
+
+    Neither is changed; both are nested at most 200 levels deep.
+    """
+    comparison = _Comparison(key)
+    document = comparison.settle("", old, new)
+    return Difference(document, comparison.patch, comparison.keyless) if comparison.patch else None
+
+
+def prove(old: Json, patch: list[Operation], new: Json) -> bool:
+    """Tell whether the patch leads from ``old`` to ``new``."""
+    try:
+        return same(apply_patch(old, patch), new)
+    except PatchFailed:
+        return False
+
+
+def merge_patch(old: Json, new: Json) -> Json | Inexpressible:
+    """
+    Return the merge patch (RFC 7396) from one object to another, or ``INEXPRESSIBLE``.
+
+    It has no words for a member that becomes ``null``, and for anything but two objects it would be the new document
+    itself. What comes out was proven by applying it.
+    """
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return INEXPRESSIBLE
+    patch = _merge(old, new)
+    return patch if same(apply_merge(old, patch), new) else INEXPRESSIBLE
+
+
+def items_changes(old: Json, new: Json, *, key: str) -> Items | None:
+    """Return what became of the items, or ``None`` unless both documents are arrays of uniquely keyed items."""
+    if not isinstance(old, list) or not isinstance(new, list):
+        return None
+    old_keys, new_keys = keys_of(old, key), keys_of(new, key)
+    if old_keys is None or new_keys is None:
+        return None
+    before: dict[Hashable, Json] = dict(zip(old_keys, old, strict=True))
+    after: dict[Hashable, Json] = dict(zip(new_keys, new, strict=True))
+    return Items(
+        created=[item for name, item in after.items() if name not in before],
+        updated=[item for name, item in after.items() if name in before and not same(before[name], item)],
+        deleted=[item[key] for name, item in before.items() if name not in after and isinstance(item, dict)],
+    )
+
+
+def _merge(old: dict[str, Json], new: dict[str, Json]) -> dict[str, Json]:
+    """Return the only merge patch that can work, whether or not it does."""
+    patch: dict[str, Json] = {name: None for name in old if name not in new}
+    for name, value in new.items():
+        before = old.get(name)
+        if name in old and same(before, value):
+            continue
+        patch[name] = _merge(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return patch
+
+
+class _Comparison:
+    """One walk over two documents, collecting the patch."""
+
+    __slots__ = ("key", "keyless", "patch")
+
+    def __init__(self, key: str | None) -> None:
+        self.key = key
+        self.keyless = 0
+        self.patch: list[Operation] = []
+
+    def settle(self, path: str, old: Json, new: Json) -> Json:
+        """Write down what leads from ``old`` to ``new`` and return ``new`` as it is kept."""
+        if old is new:
+            return old
+        if isinstance(old, dict) and isinstance(new, dict):
+            return self.object(path, old, new)
+        if isinstance(old, list) and isinstance(new, list):
+            return self.array(path, old, new)
+        if same(old, new):
+            return old
+        self.patch.append({"op": "replace", "path": path, "value": new})
+        return new
+
+    def object(self, path: str, old: dict[str, Json], new: dict[str, Json]) -> Json:
+        begin = len(self.patch)
+        self.patch += [{"op": "remove", "path": f"{path}/{escape(name)}"} for name in old if name not in new]
+        settled = self.shared(old, new) if len(new) >= _LARGE else dict(new)
+        for name, value in settled.items():
+            before = old.get(name, _MISSING)
+            if before is value or (type(before) in _SCALARS and type(before) is type(value) and before == value):
+                continue
+            if before is _MISSING:
+                self.patch.append({"op": "add", "path": f"{path}/{escape(name)}", "value": value})
+            else:
+                settled[name] = self.settle(f"{path}/{escape(name)}", before, value)
+        if len(self.patch) == begin:
+            return old
+        self.shorten(begin, path, settled, settled.values())
+        return settled
+
+    def shared(self, old: dict[str, Json], new: dict[str, Json]) -> dict[str, Json]:
+        """Return ``new`` with the same members taken from ``old``: for many members faster than one by one."""
+        names = [name for name in new if name in old]
+        olds = [old[name] for name in names]
+        changes = {names[at]: new[names[at]] for at in differing(olds, [new[name] for name in names])}
+        return new | dict(zip(names, olds, strict=True)) | changes
+
+    def array(self, path: str, old: list[Json], new: list[Json]) -> Json:
+        begin = len(self.patch)
+        origins = self.align(old, new)
+        settled = [item if origin is None else old[origin] for item, origin in zip(new, origins, strict=True)]
+        if len(old) != len(new) or any(map(is_not, settled, old)):
+            self.patch += rearrange(path, origins, len(old), new)
+        is_upheaval = len(self.patch) - begin > len(new)
+        for at in differing(settled, new):
+            settled[at] = self.settle(f"{path}/{at}", settled[at], new[at])
+        if len(self.patch) == begin:
+            return old
+        self.shorten(begin, path, settled, [] if is_upheaval else settled)
+        return settled
+
+    def shorten(self, begin: int, path: str, settled: Json, members: Iterable[Json]) -> None:
+        """Replace a flat container as a whole, if that takes fewer bytes than the operations written for it."""
+        if len(self.patch) - begin > 1 and _CONTAINERS.isdisjoint(map(type, members)):
+            whole: Operation = {"op": "replace", "path": path, "value": settled}
+            if len(_encode(whole)) < len(_encode(self.patch[begin:])):
+                self.patch[begin:] = [whole]
+
+    def align(self, old: list[Json], new: list[Json]) -> Origins:
+        if self.key is not None:
+            old_keys, new_keys = keys_of(old, self.key), keys_of(new, self.key)
+            if old_keys is not None and new_keys is not None:
+                return by_key(old_keys, new_keys)
+            self.keyless += any(isinstance(item, dict) for item in new)
+        return by_content(old, new)
