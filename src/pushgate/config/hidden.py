@@ -1,0 +1,78 @@
+"""Credentials inside mappings and URLs: used as text, shown by no repr and by no output."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AfterValidator, PlainSerializer
+
+from .scalars import REDACTED
+
+Value = TypeVar("Value")
+
+_CREDENTIAL = re.compile(r"authorization|cookie|key|token|secret|passw|credential|session|signature", re.IGNORECASE)
+
+
+class Hidden(str):
+    """Text that goes on the wire and nowhere else."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return REDACTED
+
+
+def is_credential(name: str) -> bool:
+    """Whether a header, query parameter or form field of this name probably carries a credential."""
+    return _CREDENTIAL.search(name) is not None
+
+
+def hide_credentials(values: Any) -> Any:
+    """Hide the texts whose name looks like a credential's, at any depth."""
+    if isinstance(values, dict):
+        return {name: _hide(name, value) for name, value in values.items()}
+    if isinstance(values, list):
+        return [hide_credentials(value) for value in values]
+    return values
+
+
+def _hide(name: str, value: Any) -> Any:
+    if isinstance(value, str) and value and is_credential(name):
+        return Hidden(value)
+    return hide_credentials(value)
+
+
+def redact(value: Any) -> Any:
+    """Return the value with everything hidden replaced, for output."""
+    match value:
+        case Hidden():
+            return REDACTED
+        case Mapping():
+            return {name: redact(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [redact(inner) for inner in value]
+        case _:
+            return value
+
+
+def hide_url(url: str) -> str:
+    """Hide a URL that has a user, a password or a query: these are where keys travel."""
+    parts = urlsplit(url)
+    return Hidden(url) if "@" in parts.netloc or parts.query else url
+
+
+def redact_url(url: str) -> str:
+    """Return the URL with what may be a credential replaced."""
+    if not isinstance(url, Hidden):
+        return url
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")
+    netloc = f"{REDACTED}@{place[2]}" if place[1] else parts.netloc
+    return urlunsplit(parts._replace(netloc=netloc, query=REDACTED if parts.query else ""))
+
+
+# A mapping (of headers, query parameters, form fields, …) whose credentials are hidden.
+WithCredentials = Annotated[Value, AfterValidator(hide_credentials), PlainSerializer(redact, when_used="json")]

@@ -1,0 +1,94 @@
+"""``poll:`` and ``stale:`` of a route: when it is polled, and when its document is too old."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from ..quantities import duration_text
+from .expressions import ActiveHours, Cron, JmesPath, Zone
+from .scalars import Count, Duration, Flag, Percentage, Period, PeriodOrNever, Text
+from .section import Section, given, misplaced, refuse_both
+
+
+class Adaptive(Section):
+    """The interval follows how often the document changes."""
+
+    min: Period
+    """The shortest interval."""
+    max: Period
+    """The longest."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Adaptive:
+        if self.min > self.max:
+            raise misplaced("min", f"{duration_text(self.min)} must not be above max, {duration_text(self.max)}")
+        return self
+
+
+class Retry(Section):
+    """What follows a cron time whose report is not there yet."""
+
+    every: Period
+    """Time between two tries."""
+    for_: Period
+    """When to give up until the next cron time."""
+
+
+class Poll(Section):
+    """When a topic is polled."""
+
+    every: Period = 10.0
+    """Time between two polls."""
+    cron: Cron | None = None
+    """Times of polls instead of an interval."""
+    timezone: Zone | None = None
+    """Where the cron times are; by default in UTC."""
+    adaptive: Adaptive | None = None
+    """An interval that follows the changes."""
+    retry: Retry | None = None
+    """With cron: keep trying until the document has changed."""
+    active: ActiveHours | None = None
+    """Hours outside which the topic is paused, not stale."""
+    jitter: Percentage = 0.1
+    """How much an interval varies by chance, so that topics do not poll in step."""
+    while_: Literal["subscribed", "always"] = "subscribed"
+    """Whether it is polled only while somebody listens."""
+    topics: tuple[dict[Text, Text], ...] = ()
+    """With `while: always`: the parameter values of the topics that are polled."""
+    linger: Duration = 30.0
+    """How long it is still polled after the last subscriber left."""
+    respect_cache: Flag = False
+    """Whether the answer's freshness is a floor for the next poll."""
+    ttl: JmesPath | None = None
+    """The freshness that the answer's body tells, in seconds."""
+    until: JmesPath | None = None
+    """When this becomes true of the document, polling ends."""
+
+    @model_validator(mode="after")
+    def _one_schedule(self) -> Poll:
+        refuse_both(self, "every", "cron", "adaptive")
+        for key in given(self, "retry", "timezone"):
+            if self.cron is None:
+                raise misplaced(key, "only has a meaning beside `cron`; remove it")
+        if self.topics and self.while_ != "always":
+            raise misplaced("topics", "are only polled by themselves with `while: always`; add it")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _only_the_schedule_in_force(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the default interval where another schedule was chosen, so that the output can be read again."""
+        written: dict[str, Any] = write(self)
+        if self.cron is not None or self.adaptive is not None:
+            written.pop("every", None)
+        return written
+
+
+class Stale(Section):
+    """When a document is too old."""
+
+    after: Count = 2
+    """Failed polls in a row before subscribers are told."""
+    expire: PeriodOrNever = None
+    """When the old document is no longer served."""

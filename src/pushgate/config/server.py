@@ -1,0 +1,153 @@
+"""``server:`` and ``store:``: where pushgate listens, what it lets in, and where histories are kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from ..quantities import duration_text
+from .addresses import Address, BasePath, Listen, Network, Origin, Prefix, RedisUrl
+from .scalars import (
+    AllowedOrOff,
+    Count,
+    Duration,
+    Flag,
+    Limit,
+    OptionalSecret,
+    Period,
+    PeriodOrOff,
+    SizeOrOff,
+    Text,
+)
+from .section import Names, Section, misplaced
+
+HEARTBEAT_FLOOR = 2.0
+
+
+def _not_too_often(seconds: float) -> float:
+    if seconds < HEARTBEAT_FLOOR:
+        raise ValueError(f"{duration_text(seconds)} must be at least {duration_text(HEARTBEAT_FLOOR)}")
+    return seconds
+
+
+class Admin(Section):
+    """The second listener: health, metrics, and what operators do."""
+
+    listen: Listen = Address("127.0.0.1", 8081)
+    """Where the admin listener listens; keep it away from the public."""
+    token: OptionalSecret = None
+    """What operators present from elsewhere than loopback; probes and metrics are open."""
+
+
+class ServerTls(Section):
+    """A certificate for the public listener; the files are read again when they change."""
+
+    certificate: Text
+    """PEM file with the certificate and its chain."""
+    key: Text
+    """PEM file with the private key."""
+
+
+class Cors(Section):
+    """Which web pages of other origins may read."""
+
+    origins: Names[Origin] = ()
+    """Origins that may read; `*` is all of them. The gateway's own always may."""
+    credentials: Flag = False
+    """Whether their requests may carry cookies and Authorization."""
+    max_age: Duration = 600.0
+    """How long a browser may keep the answer to a preflight."""
+
+    @model_validator(mode="after")
+    def _not_open_to_everybody(self) -> Cors:
+        if self.credentials and "*" in self.origins:
+            raise misplaced("origins", "`*` with credentials lets any web page act for its visitors; list the origins")
+        return self
+
+
+class Limits(Section):
+    """How much is let in before clients are told to come back later."""
+
+    connections: Count = 20_000
+    """Open connections of clients."""
+    accept_rate: AllowedOrOff = None
+    """New connections in a while."""
+    topics: Count = 10_000
+    """Live topics of all routes."""
+    memory: SizeOrOff = None
+    """Documents and histories together."""
+    per_address: Limit = None
+    """Open connections of one client address; behind a proxy it needs `trusted_proxies`."""
+
+
+class Drain(Section):
+    """How clients leave when the process stops."""
+
+    window: Duration = 20.0
+    """The time over which streams are closed, so that clients do not come back all at once."""
+    grace: Duration = 5.0
+    """How long requests that are still running may take after that."""
+
+
+class Poke(Section):
+    """Webhooks and jobs that ask for a poll now."""
+
+    secret: OptionalSecret = None
+    """Signs the requests to `/-/poke`."""
+
+
+class Server(Section):
+    """The public listener."""
+
+    listen: Listen = Address("0.0.0.0", 8080)
+    """Where clients connect."""
+    admin: Admin = Admin()
+    """The admin listener."""
+    prefix: Prefix = "/-/"
+    """Reserved for pushgate's own endpoints."""
+    base_path: BasePath = ""
+    """The path under which a front proxy serves the gateway."""
+    tls: ServerTls | None = None
+    """HTTPS on the public listener."""
+    trusted_proxies: Names[Network] = ()
+    """Networks whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    cors: Cors = Cors()
+    """Web pages of other origins."""
+    limits: Limits = Limits()
+    """What is let in."""
+    heartbeat: Annotated[Period, AfterValidator(_not_too_often)] = 15.0
+    """Silence on a stream after which a heartbeat is sent; at least 2s."""
+    max_connection_age: PeriodOrOff = None
+    """When a stream is asked to reconnect, give or take 20 %, so that replicas stay balanced."""
+    drain: Drain = Drain()
+    """Stopping."""
+    poke: Poke = Poke()
+    """Polls on demand."""
+
+    @model_validator(mode="after")
+    def _two_listeners(self) -> Server:
+        if self.listen == self.admin.listen and self.listen.port:
+            raise misplaced(("admin", "listen"), f"{self.listen} is the public listener's; give it another port")
+        return self
+
+
+class MemoryStore(Section):
+    """Histories live in the process and end with it."""
+
+    kind: Literal["memory"] = "memory"
+    """In this process."""
+
+
+class RedisStore(Section):
+    """Histories are shared by all replicas."""
+
+    kind: Literal["redis"]
+    """In Redis."""
+    url: RedisUrl
+    """Where Redis is."""
+    on_loss: Literal["pause", "continue"] = "pause"
+    """What polling does while Redis cannot be reached."""
+
+
+Store = Annotated[MemoryStore | RedisStore, Field(discriminator="kind")]
