@@ -1,0 +1,5 @@
+"""``python -m pushgate`` is the ``pushgate`` command."""
+
+from .cli import main
+
+main()

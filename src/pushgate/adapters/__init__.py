@@ -1,0 +1,1 @@
+"""Everything that touches a socket: ``upstream`` faces the backends, ``downstream`` the clients."""

@@ -1,0 +1,104 @@
+"""
+Taking a socket over from aiohttp once it has parsed the request, and giving it back.
+
+aiohttp keeps a coroutine, a parser and buffers for every request it answers: 10 KB for a stream that only ever
+writes. So a stream's transport gets a protocol of our own, and aiohttp is told that its connection was lost; it forgets
+the connection and the handler returns an answer that writes nothing. tests/integration/test_handover.py pins this
+to the installed aiohttp.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+# What the kernel may hold that the client has not been sent yet. Without it a client that never reads is given
+# megabytes of events that are stale by the time it reads them.
+NOTSENT_BYTES = 16 * 1024
+
+
+class TakenOver(web.StreamResponse):
+    """What a handler returns when the socket is no longer aiohttp's: an answer that writes nothing."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        return None
+
+
+def take_over(request: web.BaseRequest, protocol: Any) -> asyncio.Transport | None:
+    """
+    Make ``protocol`` the owner of the request's socket and return the transport; None if the client has left.
+
+    The caller returns a TakenOver from its handler without waiting for anything in between.
+    """
+    handler = request.protocol
+    transport = handler.transport
+    if transport is None or transport.is_closing():
+        return None
+    # Whatever the kernel does not take at once pauses the writer: what waits is a cursor, never a backlog.
+    transport.set_write_buffer_limits(high=0)
+    transport.set_protocol(protocol)
+    handler.transport = None
+    handler.connection_lost(None)
+    return transport
+
+
+def take_over_upgraded(request: web.BaseRequest, protocol: Any) -> tuple[asyncio.Transport | None, bytes]:
+    """Like ``take_over`` for an upgrade; also returns what the client sent right behind its request."""
+    tail = _Tail()
+    request.protocol.set_parser(cast("Any", tail))
+    return take_over(request, protocol), bytes(tail.data)
+
+
+class _Tail:
+    """Stands in for aiohttp's WebSocket reader for one moment, because that is who is handed the bytes."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self.data += data
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """Part of the reader's interface; the transport tells us of the end itself."""
+
+
+def give_back(transport: asyncio.Transport, server: web.Server, pending: bytes) -> None:
+    """Let aiohttp read the next request of a connection; ``pending`` is what has already arrived of it."""
+    handler = server()
+    transport.set_protocol(handler)
+    handler.connection_made(transport)
+    if pending:
+        handler.data_received(pending)
+
+
+def listen(host: str, port: int, *, heartbeat: float) -> socket.socket:
+    """
+    Return a listening socket whose options every accepted connection inherits, which costs nothing per connection.
+
+    A client that vanished without a word is noticed within two heartbeats: one until we write to it, one until the
+    kernel gives up on the bytes.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=4096, reuse_port=False)
+    options = {
+        "TCP_NODELAY": 1,
+        "TCP_NOTSENT_LOWAT": NOTSENT_BYTES,
+        "TCP_USER_TIMEOUT": round(heartbeat * 1000),
+        "TCP_KEEPIDLE": max(1, round(heartbeat)),
+        "TCP_KEEPINTVL": max(1, round(heartbeat / 4)),
+        "TCP_KEEPCNT": 4,
+    }
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in options.items():
+        if hasattr(socket, name):  # not every system has every option
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,97 @@
+"""
+Answers that are whole when they are given: their header fields, and their two ways out.
+
+A reply is written by aiohttp while the socket is aiohttp's (``to_response``), and as bytes once it is ours
+(``to_bytes``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
+from http import HTTPStatus
+
+from aiohttp import web
+
+from ...channel import Channel
+from ...config.server import Cors
+from ...errors import Refusal
+from ...wire import http_head, problem_body
+
+VARY = "Accept, Accept-Encoding, Authorization, Cookie, Origin, Prefer"
+EXPOSED = "Pushgate-Cursor, Pushgate-State, ETag, Age, Retry-After"
+ALLOWED = "Authorization, If-None-Match, Last-Event-ID, Prefer"
+METHODS = "GET, HEAD, OPTIONS"
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer. ``is_bodiless`` keeps the fields of a body that is not sent (HEAD)."""
+
+    status: int
+    fields: Mapping[str, str]
+    body: bytes = b""
+    is_bodiless: bool = field(default=False, kw_only=True)
+
+    def with_fields(self, fields: Mapping[str, str]) -> Reply:
+        return replace(self, fields={**self.fields, **fields})
+
+    def to_response(self) -> web.Response:
+        response = web.Response(status=self.status, headers=self.fields, body=None if self.is_bodiless else self.body)
+        if self.is_bodiless:
+            response.content_length = len(self.body)
+        return response
+
+    def to_bytes(self, *, keep_alive: bool) -> bytes:
+        fields = {**self.fields, "Date": formatdate(usegmt=True)}
+        if self.status not in (204, 304):
+            fields["Content-Length"] = str(len(self.body))
+        if not keep_alive:
+            fields["Connection"] = "close"
+        head = http_head(f"{self.status} {HTTPStatus(self.status).phrase}", fields)
+        return head if self.is_bodiless else head + self.body
+
+
+def topic_fields(channel: Channel, *, now: float) -> dict[str, str]:
+    """Return what every answer about a topic says; ``now``: seconds since the epoch."""
+    status = channel.status
+    fields = {"Pushgate-State": status.state, "Vary": VARY}
+    if status.confirmed_at is not None:
+        fields["Age"] = str(max(0, round(now - status.confirmed_at)))
+    return fields
+
+
+def cors_fields(origin: str | None, cors: Cors) -> dict[str, str]:
+    """Return what lets a page of another origin read the answer, if the configuration lets it."""
+    if origin is None or not ("*" in cors.origins or origin in cors.origins):
+        return {}
+    fields = {"Access-Control-Expose-Headers": EXPOSED}
+    fields["Access-Control-Allow-Origin"] = "*" if "*" in cors.origins else origin
+    if cors.credentials:
+        fields["Access-Control-Allow-Credentials"] = "true"
+    return fields
+
+
+def preflight(origin: str | None, cors: Cors) -> Reply:
+    fields = {"Allow": METHODS, "Vary": VARY, "Cache-Control": "no-store"}
+    if allowed := cors_fields(origin, cors):
+        fields |= allowed
+        fields["Access-Control-Allow-Methods"] = METHODS
+        fields["Access-Control-Allow-Headers"] = ALLOWED
+        fields["Access-Control-Max-Age"] = str(round(cors.max_age))
+    return Reply(204, fields)
+
+
+def refusal_reply(refusal: Refusal) -> Reply:
+    fields = {
+        "Content-Type": "application/problem+json",
+        "Cache-Control": "no-store",
+        "Vary": VARY,
+        **refusal.headers,
+    }
+    if refusal.retry_after is not None:
+        fields["Retry-After"] = str(max(1, round(refusal.retry_after)))
+    return Reply(refusal.status, fields, problem_body(refusal))

@@ -1,0 +1,83 @@
+"""
+Short poll: the document as it is now, with what a cache and a later long poll need to know about it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from ...channel import Channel
+from ...clock import Clock
+from ...errors import Refusal, TopicGone, UpstreamFailed, UpstreamTimedOut
+from ...negotiation import Ask
+from ...values import ABSENT
+from .replies import JSON, Reply, topic_fields
+
+
+async def settle(channel: Channel, *, timeout: float) -> None:
+    """
+    Wait, as one listener among all, for the poll under way if there is no document, or only one that is overdue.
+
+    All who wait share that poll. While the upstream is being left alone after failures there is none to wait for.
+    """
+    is_overdue = channel.feed.is_overdue()
+    channel.feed.joined()
+    try:
+        if (is_overdue or not channel.has_document) and channel.feed.topic.is_polling:
+            await asyncio.wait([channel.settlement()], timeout=timeout)
+    finally:
+        channel.feed.left()
+
+
+def refusal_for(channel: Channel, *, now: float) -> Refusal | None:
+    """Return why there is no document to give, if there is none; ``now``: seconds since the epoch."""
+    latest, status = channel.history.latest, channel.status
+    state = {"Pushgate-State": status.state}
+    if latest is not None and not channel.feed.is_expired():
+        if latest.document is ABSENT:
+            return TopicGone("the upstream says that this does not exist", headers=state)
+        return None
+    wait = max(1.0, (status.next_poll_at or now) - now)
+    if status.reason == "timeout" or status.reason is None:
+        return UpstreamTimedOut("the upstream did not answer in time", retry_after=wait, headers=state)
+    return UpstreamFailed(f"the upstream cannot be polled: {status.reason}", retry_after=wait, headers=state)
+
+
+async def answer(channel: Channel, ask: Ask, clock: Clock, *, is_head: bool) -> Reply:
+    """Answer a short poll; raises a Refusal if there is no document."""
+    await settle(channel, timeout=channel.route.upstream.timeout.total)
+    return document_reply(channel, ask, now=clock.wall(), is_head=is_head)
+
+
+def document_reply(channel: Channel, ask: Ask, *, now: float, is_head: bool = False) -> Reply:
+    """Return the document, or 304 if the client has it; ``now``: seconds since the epoch."""
+    if refusal := refusal_for(channel, now=now):
+        raise refusal
+    fields = topic_fields(channel, now=now) | {"Cache-Control": _cache_control(channel, ask, now=now)}
+    original = channel.feed.original
+    etag = channel.history.etag if original is None else f"{channel.history.etag}.raw"
+    fields["ETag"] = f'W/"{etag}"'
+    if original is None and not is_head:
+        fields["Pushgate-Cursor"] = channel.history.head("snapshot")
+    if ask.is_document:
+        fields["Preference-Applied"] = f"wait={round(ask.wait or 0)}"
+    if ask.etags is not None and ask.etags & {etag, "*"}:
+        return Reply(304, fields)
+    latest = channel.history.latest
+    assert latest is not None, "refusal_for has looked"
+    if original is not None:
+        content_type, body = original.content_type or "application/octet-stream", original.body
+    else:
+        content_type, body = JSON, latest.snapshot
+    return Reply(200, fields | {"Content-Type": content_type}, body, is_bodiless=is_head)
+
+
+def _cache_control(channel: Channel, ask: Ask, *, now: float) -> str:
+    """A cache may keep a document until the next poll; its own clock already counts the Age."""
+    if ask.is_document:
+        return "no-store"
+    status = channel.status
+    if status.confirmed_at is None:
+        return "private, no-cache"
+    age = max(0.0, now - status.confirmed_at)
+    return f"public, max-age={round(age + max(0.0, (status.next_poll_at or now) - now))}"

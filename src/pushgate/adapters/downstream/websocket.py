@@ -1,0 +1,288 @@
+"""
+WebSocket (RFC 6455): the same events, one envelope per text message, and a few words from the client.
+
+The handshake is aiohttp's to parse and ours to answer; then the socket is taken over. What the server says is a frame
+made once for all. What the client says goes through the sans-I/O protocol of ``websockets``, which costs 2 KB and so is
+made when the client first says something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+from base64 import b64decode, b64encode
+from hashlib import sha1
+from typing import ClassVar, assert_never
+
+from aiohttp import web
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import Protocol, Side, State
+
+from ...channel import Channel, Subscriber
+from ...clock import Clock
+from ...errors import BadRequest, Refusal
+from ...hub import Hub
+from ...negotiation import Ask, clean_cursor, read_mode
+from ...values import Transport
+from ...wire import ack_message, http_head, problem_message, text_frame, websocket_frame
+from .handover import TakenOver, take_over_upgraded
+from .messages import Auth, Ping, Send, Subscribe, Unsubscribe, read_message
+
+SUBPROTOCOL = "pushgate.v1"
+
+# Clients say little: a subscription, a ping. More than this is a mistake or an attack.
+MAX_MESSAGE_BYTES = 64 * 1024
+
+# How long a client may take to answer a close frame.
+CLOSE_TIMEOUT = 5.0
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def accept_head(request: web.BaseRequest) -> bytes:
+    """Return the answer to a handshake; raises BadRequest if it is none (RFC 6455 section 4.2.1)."""
+    headers = request.headers
+    key = headers.get("Sec-WebSocket-Key", "").strip()
+    if headers.get("Sec-WebSocket-Version") != "13":
+        raise BadRequest("this WebSocket version is not spoken here", headers={"Sec-WebSocket-Version": "13"})
+    if "upgrade" not in headers.get("Connection", "").lower() or not _is_key(key):
+        raise BadRequest("this is no WebSocket handshake (RFC 6455 section 4.2.1)")
+    answer = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Accept": b64encode(sha1(key.encode() + _GUID).digest()).decode(),
+    }
+    if SUBPROTOCOL in [name.strip() for name in headers.get("Sec-WebSocket-Protocol", "").split(",")]:
+        answer["Sec-WebSocket-Protocol"] = SUBPROTOCOL
+    return http_head("101 Switching Protocols", answer)
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(b64decode(text, validate=True)) == 16
+    except binascii.Error:
+        return False
+
+
+def is_browser(request: web.BaseRequest) -> bool:
+    """Whether the client would see nothing of a refused handshake, as a browser does."""
+    return "Origin" in request.headers or "Sec-WebSocket-Protocol" in request.headers
+
+
+class Conversation:
+    """The WebSocket protocol on a socket of ours: reads what the client says, writes what we say."""
+
+    __slots__ = ("_closing", "_fragments", "_protocol", "transport")
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self._protocol: Protocol | None = None
+        self._fragments = bytearray()  # of a message that has not ended yet
+        self._closing: asyncio.TimerHandle | None = None
+
+    @property
+    def protocol(self) -> Protocol:
+        if self._protocol is None:
+            self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=MAX_MESSAGE_BYTES)
+        return self._protocol
+
+    def receive(self, data: bytes) -> list[bytes]:
+        """Take in what the client sent and return its whole messages; pings and closes are answered here."""
+        protocol = self.protocol
+        protocol.receive_data(data)
+        messages = [self._assemble(event) for event in protocol.events_received() if isinstance(event, Frame)]
+        self.flush()
+        return [message for message in messages if message is not None]
+
+    def _assemble(self, frame: Frame) -> bytes | None:
+        if frame.opcode is Opcode.BINARY:
+            self.close(CloseCode.UNSUPPORTED_DATA, "messages are text")
+        if frame.opcode not in (Opcode.TEXT, Opcode.CONT):
+            return None
+        self._fragments += frame.data
+        if not frame.fin:
+            return None
+        message, self._fragments = bytes(self._fragments), bytearray()
+        return message
+
+    def close(self, code: int, reason: str) -> None:
+        """Say why, and wait a moment for the client's own close frame."""
+        if self.transport is None or self.protocol.state is not State.OPEN:
+            return
+        self.protocol.send_close(code, reason[:120])
+        self.flush()
+        self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.transport.abort)
+
+    def flush(self) -> None:
+        """Write what the protocol wants written; the empty piece is its wish to close."""
+        if self.transport is None:
+            return
+        for piece in self.protocol.data_to_send():
+            if piece:
+                self.transport.write(piece)
+            else:
+                self.transport.close()
+
+    def end(self) -> None:
+        self.transport = None
+        if self._closing is not None:
+            self._closing.cancel()
+
+    @property
+    def is_open(self) -> bool:
+        return self.transport is not None and (self._protocol is None or self._protocol.state is State.OPEN)
+
+
+class WebSocketStream(Subscriber):
+    """One WebSocket client; the protocol of its socket."""
+
+    __slots__ = ("_clock", "_conversation", "_hub", "_is_subscribed")
+
+    transport_name: ClassVar[Transport] = "websocket"
+
+    def __init__(self, hub: Hub, channel: Channel, ask: Ask, clock: Clock) -> None:
+        super().__init__(channel, mode=ask.mode, form=websocket_frame, send=_not_yet)
+        self._hub = hub
+        self._clock = clock
+        self._conversation = Conversation()
+        self._is_subscribed = False
+
+    def begin(self, transport: asyncio.Transport, cursor: str | None, opening: bytes, tail: bytes) -> None:
+        """Start the stream; ``tail`` is what the client sent right behind its handshake."""
+        self._conversation.transport = transport
+        self.send = transport.write
+        self._hub.enter(self)
+        self._join(cursor, opening=opening)
+        if tail:
+            self.data_received(tail)
+
+    def abort(self) -> None:
+        if self._conversation.transport is not None:
+            self._conversation.transport.abort()
+
+    def farewell(self, *, retry_after: float) -> None:
+        self._close(CloseCode.SERVICE_RESTART, f"retry_after_ms={round(retry_after * 1000)}")
+
+    # What the transport says.
+
+    def data_received(self, data: bytes) -> None:
+        for message in self._conversation.receive(data):
+            if self._conversation.is_open:
+                self._hear(message)
+        if not self._conversation.is_open:
+            self._leave()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._conversation.transport is not None:
+            self._conversation.end()
+            self._hub.exit(self)
+            self._leave()
+
+    # What the client says.
+
+    def _hear(self, text: bytes) -> None:
+        try:
+            message = read_message(text)
+        except BadRequest as refusal:
+            self._close(CloseCode.POLICY_VIOLATION, refusal.message)
+            return
+        try:
+            self._obey(message)
+        except Refusal as refusal:
+            self.send(text_frame(problem_message(refusal, ref=message.ref, at=self._clock.wall())))
+
+    def _obey(self, message: Subscribe | Unsubscribe | Auth | Send | Ping) -> None:
+        match message:
+            case Ping():
+                self._acknowledge(message)
+            case Subscribe():
+                self._check_topic(message.topic)
+                mode = read_mode(message.emit, self.channel.route.modes)
+                self._leave()
+                self.mode = mode
+                self._acknowledge(message)
+                self._join(clean_cursor(message.cursor), opening=b"")
+            case Unsubscribe():
+                self._check_topic(message.topic)
+                self._leave()
+                self._acknowledge(message)
+            case Auth() | Send():
+                raise BadRequest(f"{message.op!r} is not offered here")
+            case _:
+                assert_never(message)
+
+    def _check_topic(self, topic: str) -> None:
+        if topic != self.channel.name.text:
+            raise BadRequest(f"this connection follows {self.channel.name.text} and no other topic")
+
+    def _acknowledge(self, message: Subscribe | Unsubscribe | Ping) -> None:
+        self.send(text_frame(ack_message(ref=message.ref, at=self._clock.wall())))
+
+    def _join(self, cursor: str | None, *, opening: bytes) -> None:
+        self._is_subscribed = True
+        self.channel.join(self, cursor, opening=opening)
+
+    def _leave(self) -> None:
+        if self._is_subscribed:
+            self._is_subscribed = False
+            self.channel.leave(self)
+
+    def _close(self, code: int, reason: str) -> None:
+        self._leave()
+        self._conversation.close(code, reason)
+
+
+def _not_yet(data: bytes) -> None:
+    raise AssertionError("nothing is sent before the socket is ours")
+
+
+def open_stream(request: web.BaseRequest, hub: Hub, channel: Channel, ask: Ask, *, clock: Clock) -> web.StreamResponse:
+    """Answer the handshake, take the socket over and start the stream."""
+    head = accept_head(request)
+    stream = WebSocketStream(hub, channel, ask, clock)
+    transport, tail = take_over_upgraded(request, stream)
+    if transport is not None:
+        stream.begin(transport, ask.cursor, head, tail)
+    return TakenOver()
+
+
+class Refused:
+    """A handshake that was accepted only so that a browser can be told why it was not."""
+
+    __slots__ = ("_conversation",)
+
+    def __init__(self) -> None:
+        self._conversation = Conversation()
+
+    def begin(self, transport: asyncio.Transport, head: bytes, refusal: Refusal) -> None:
+        self._conversation.transport = transport
+        transport.write(head)
+        wait = "" if refusal.retry_after is None else f" retry_after_ms={round(refusal.retry_after * 1000)}"
+        self._conversation.close(refusal.close_code, f"{refusal.code}{wait}")
+
+    def data_received(self, data: bytes) -> None:
+        self._conversation.receive(data)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._conversation.end()
+
+    def pause_writing(self) -> None:
+        """A close frame always fits."""
+
+    resume_writing = pause_writing
+
+
+def refuse(request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
+    """Accept the handshake and close at once with the refusal's code and reason; raises BadRequest if it is none."""
+    head = accept_head(request)
+    refused = Refused()
+    transport, _ = take_over_upgraded(request, refused)
+    if transport is not None:
+        refused.begin(transport, head, refusal)
+    return TakenOver()

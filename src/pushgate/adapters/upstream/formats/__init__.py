@@ -1,0 +1,1 @@
+"""How answers become JSON values: one module per format."""

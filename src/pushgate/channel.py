@@ -1,0 +1,256 @@
+"""
+One topic as those see it who listen to it: who they are, and how news reaches them.
+
+Rule 1: a subscriber is a cursor and a transport. One that can be written to and has seen the latest change is *live*:
+it stands in a lane with all who follow the topic in the same mode and form, gets the same bytes, and has no cursor of
+its own, because its cursor is the topic's. Every other one is *behind*: it keeps its cursor and nothing else.
+Rule 2: there is one way to get from behind to live, ``Channel.catch_up``: first contact, resume, a transport that can
+be written to again, and the first document of a cold topic are the same case.
+Rule 3: nothing here awaits. Looking at the history and joining a lane are one step, so no change falls in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import ClassVar, Protocol
+
+from .changes import Change
+from .history import Replay
+from .poller import Feed, Means
+from .routes import Route, TopicName
+from .values import Event, Mode, Status, Transport
+from .wire import Form, heartbeat_event, status_event
+
+# A subscriber whose transport took nothing for so many heartbeats is not slow but gone.
+MAX_MISSED_BEATS = 4
+
+
+class Subscriber:
+    """One client that follows one topic over a stream. Adapters add the socket."""
+
+    __slots__ = ("bare_at", "channel", "cursor", "form", "is_paused", "missed_beats", "mode", "send", "turn")
+
+    transport_name: ClassVar[Transport]
+
+    def __init__(self, channel: Channel, *, mode: Mode, form: Form, send: Callable[[bytes], None]) -> None:
+        self.channel = channel
+        self.mode: Mode = mode
+        self.form: Form = form
+        self.send = send  # writes bytes; may call ``pause_writing`` before it returns
+        self.cursor: str | None = None  # where it stands while it is behind; None: nowhere yet
+        self.bare_at: int | None = None  # the change at which it joined without a position of its own (``cursor=now``)
+        self.is_paused = False  # its transport takes nothing more for now
+        self.missed_beats = 0  # heartbeats that fell into the pause
+        self.turn = 0  # its place on the heartbeat wheel
+
+    def pause_writing(self) -> None:
+        """Called by the transport when its buffer is full."""
+        self.is_paused = True
+        self.channel.fall_behind(self)
+
+    def resume_writing(self) -> None:
+        """Called by the transport when its buffer is empty again."""
+        self.is_paused = False
+        self.missed_beats = 0
+        self.channel.catch_up(self)
+
+    def abort(self) -> None:
+        """Cut the connection without a word."""
+        raise NotImplementedError
+
+    def farewell(self, *, retry_after: float) -> None:
+        """End the stream because the gateway goes away; the client shall come back after so many seconds."""
+        raise NotImplementedError
+
+
+class Waiter(Protocol):
+    """Somebody who waits for the next change only: a parked long poll."""
+
+    def wake(self) -> None:
+        """Look again: a document was appended."""
+
+    def finish(self) -> None:
+        """Stop waiting: the gateway goes away."""
+
+
+class Channel:
+    """One topic as those see it who listen to it."""
+
+    def __init__(self, route: Route, name: TopicName, means: Means) -> None:
+        self.route = route
+        self.name = name
+        self._clock = means.clock
+        self._metrics = means.metrics
+        self._lanes: dict[tuple[Mode, Form], dict[Subscriber, None]] = {}
+        self._behind: dict[Subscriber, None] = {}
+        self._owed_status: set[Subscriber] = set()  # behind, and the topic's state changed meanwhile
+        self._waiters: dict[Waiter, None] = {}
+        self._settlement: asyncio.Future[None] | None = None  # done when the poll under way ends
+        self.feed = Feed(route, name, means, self)
+        self.history = self.feed.history
+
+    def __repr__(self) -> str:
+        return f"<Channel {self.name.text}: {self.count()} listening, {len(self._behind)} behind>"
+
+    @property
+    def status(self) -> Status:
+        return self.feed.status
+
+    @property
+    def has_document(self) -> bool:
+        return self.history.latest is not None
+
+    def subscribers(self) -> Iterator[Subscriber]:
+        for lane in self._lanes.values():
+            yield from lane
+        yield from self._behind
+
+    def count(self) -> int:
+        return sum(map(len, self._lanes.values())) + len(self._behind) + len(self._waiters)
+
+    # Joining and leaving.
+
+    def join(self, subscriber: Subscriber, cursor: str | None, *, opening: bytes) -> None:
+        """Add a subscriber and write ``opening`` and its first event; from here on it gets everything."""
+        self.feed.joined()
+        subscriber.cursor = None if cursor == "now" else cursor
+        self._behind[subscriber] = None
+        latest = self.history.latest
+        if latest is None:
+            events = [self._heartbeat(subscriber)]
+        elif cursor == "now":
+            subscriber.bare_at = latest.number
+            self._go_live(subscriber)
+            events = [self._heartbeat(subscriber)]
+        else:
+            replay = self._replay(subscriber)
+            self._go_live(subscriber)
+            events = list(replay.events) or [self._heartbeat(subscriber)]
+        if self.status.state != "live":
+            events.append(self._status())
+        subscriber.send(opening + b"".join(map(subscriber.form, events)))
+
+    def leave(self, subscriber: Subscriber) -> None:
+        self._remove(subscriber)
+        self._owed_status.discard(subscriber)
+        self.feed.left()
+
+    def wait(self, waiter: Waiter) -> None:
+        """Add somebody to wake; the caller has just looked and found nothing to say."""
+        self._waiters[waiter] = None
+        self.feed.joined()
+
+    def stop_waiting(self, waiter: Waiter) -> None:
+        if waiter in self._waiters:
+            del self._waiters[waiter]
+            self.feed.left()
+
+    # News from the publishing half.
+
+    def appended(self, change: Change) -> None:
+        for (mode, form), lane in self._lanes.items():
+            event = self.history.event(change, mode)
+            if event is not None and lane:
+                self._fan_out(form(event), lane)
+        for subscriber in [one for one in self._behind if not one.is_paused]:
+            self.catch_up(subscriber)
+        self._wake()
+
+    def announced(self) -> None:
+        event = self._status()
+        for (_, form), lane in self._lanes.items():
+            data = form(event)
+            for subscriber in list(lane):
+                subscriber.send(data)
+        for subscriber in self._behind:
+            if subscriber.is_paused:
+                self._owed_status.add(subscriber)
+            else:
+                subscriber.send(subscriber.form(event))
+
+    def settled(self) -> None:
+        if self._settlement is not None and not self._settlement.done():
+            self._settlement.set_result(None)
+        self._settlement = None
+
+    def settlement(self) -> asyncio.Future[None]:
+        """Return the future that is done when the next poll ends; shared, so it must not be cancelled."""
+        if self._settlement is None:
+            self._settlement = asyncio.get_running_loop().create_future()
+        return self._settlement
+
+    def _wake(self) -> None:
+        for waiter in list(self._waiters):
+            waiter.wake()
+
+    def finish_waiting(self) -> None:
+        for waiter in list(self._waiters):
+            waiter.finish()
+
+    def _fan_out(self, data: bytes, lane: dict[Subscriber, None]) -> None:
+        subscribers = list(lane)  # a full buffer takes its subscriber out of the lane while we write
+        for subscriber in subscribers:
+            subscriber.send(data)
+        self._metrics.delivered(self.route.name, subscribers[0].transport_name, len(subscribers))
+
+    # Falling behind and catching up.
+
+    def fall_behind(self, subscriber: Subscriber) -> None:
+        """Take a live subscriber out of its lane; all that was written to it so far still reaches it."""
+        if subscriber not in self._behind:
+            subscriber.cursor = self._position(subscriber)
+            self._remove(subscriber)
+            self._behind[subscriber] = None
+
+    def catch_up(self, subscriber: Subscriber) -> None:
+        """Bring a subscriber from its cursor to now and let it go live; on a cold topic it goes on waiting."""
+        if subscriber not in self._behind or not self.has_document:
+            return
+        replay = self._replay(subscriber)
+        self._go_live(subscriber)
+        events = list(replay.events)
+        if subscriber in self._owed_status:
+            self._owed_status.discard(subscriber)
+            events.append(self._status())
+        if events:
+            subscriber.send(b"".join(map(subscriber.form, events)))
+
+    def _replay(self, subscriber: Subscriber) -> Replay:
+        replay = self.history.replay(subscriber.cursor, subscriber.mode)
+        if subscriber.cursor is not None:
+            self._metrics.resumed(subscriber.transport_name, replay.result)
+        return replay
+
+    def _go_live(self, subscriber: Subscriber) -> None:
+        self._behind.pop(subscriber, None)
+        self._lanes.setdefault((subscriber.mode, subscriber.form), {})[subscriber] = None
+        subscriber.cursor = None
+
+    def _remove(self, subscriber: Subscriber) -> None:
+        self._behind.pop(subscriber, None)
+        self._lanes.get((subscriber.mode, subscriber.form), {}).pop(subscriber, None)
+
+    def _position(self, subscriber: Subscriber) -> str | None:
+        """Return a subscriber's own cursor: the last change it was sent, else the one it came with, else None."""
+        latest = self.history.latest
+        if latest is None or subscriber in self._behind:
+            return subscriber.cursor
+        return None if subscriber.bare_at == latest.number else self.history.head(subscriber.mode)
+
+    # Signs of life.
+
+    def beat(self, subscriber: Subscriber, *, opening: bytes = b"") -> None:
+        """Send a heartbeat, or count it as missed and give the subscriber up in the end."""
+        if not subscriber.is_paused:
+            subscriber.send(opening + subscriber.form(self._heartbeat(subscriber)))
+            return
+        subscriber.missed_beats += 1
+        if subscriber.missed_beats >= MAX_MISSED_BEATS:
+            subscriber.abort()
+
+    def _heartbeat(self, subscriber: Subscriber) -> Event:
+        return heartbeat_event(self.status, id=self._position(subscriber), at=self._clock.wall())
+
+    def _status(self) -> Event:
+        return status_event(self.status, at=self._clock.wall())

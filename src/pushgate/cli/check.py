@@ -1,0 +1,63 @@
+"""``pushgate check``: is gateway.yaml usable, and if not, where is it wrong?"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from .configuration import ConfigFile, load_config
+
+if TYPE_CHECKING:
+    from ..errors import ConfigProblem
+
+Severity = Literal["error", "warning"]
+Format = Literal["text", "json", "github"]
+
+
+def check(
+    file: ConfigFile = "gateway.yaml",
+    form: Annotated[Format, typer.Option("--format", help="text, json, or github (annotations).")] = "text",
+) -> None:
+    """Check the configuration, and print what is wrong with line and column; warnings alone do not fail."""
+    from ..config import warnings
+    from ..errors import ConfigError
+
+    try:
+        gateway = load_config(file)
+    except ConfigError as error:
+        print_problems(error.problems, "error", form)
+        raise typer.Exit(1) from None
+    print_problems(warnings(gateway), "warning", form)
+    if form == "text":
+        print(f"{file}: ok ({len(gateway.routes)} routes, {len(gateway.upstreams)} upstreams)")
+
+
+def print_problems(problems: list[ConfigProblem], severity: Severity, form: Format) -> None:
+    """Print one line for each problem; as JSON, one document for all."""
+    match form:
+        case "json":
+            print(json.dumps({"ok": severity != "error", "problems": [_record(p, severity) for p in problems]}))
+        case "github":
+            for problem in problems:
+                print(_annotation(problem, severity))
+        case "text":
+            for problem in problems:
+                print(problem if severity == "error" else _warning(problem))
+
+
+def _record(problem: ConfigProblem, severity: Severity) -> dict[str, str | int]:
+    place: dict[str, str | int] = {"file": problem.file, "line": problem.line, "column": problem.column}
+    return {**place, "severity": severity, "message": problem.message}
+
+
+def _warning(problem: ConfigProblem) -> str:
+    return f"{problem.file}:{problem.line}:{problem.column}: warning: {problem.message}"
+
+
+def _annotation(problem: ConfigProblem, severity: Severity) -> str:
+    """Write a workflow command of GitHub Actions, whose percent signs and line ends are escaped."""
+    message = problem.message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    file = problem.file.replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+    return f"::{severity} file={file},line={problem.line},col={problem.column}::{message}"

@@ -1,0 +1,136 @@
+"""
+The composition root: from a configuration to a running gateway, and back to nothing.
+
+Everything that the other modules take as an argument is made here and introduced to each other. ``Gateway.run`` lasts
+until it is told to stop; then no connection is accepted any more, every stream is told when to come back, every parked
+long poll is answered, and the process is left as it was found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from aiohttp import web
+
+from .adapters.admin import Admin
+from .adapters.downstream.front import Front
+from .adapters.downstream.handover import listen
+from .adapters.upstream.fetch import HttpFetch
+from .adapters.upstream.formats.json import decode
+from .clock import Clock
+from .config.addresses import Address
+from .config.gateway import Gateway as Config
+from .hub import WHEEL_TURNS, Hub
+from .metrics import Metrics
+from .naming import Router
+from .poller import Means
+from .routes import Route
+from .store.memory import MemoryStore
+
+log = structlog.get_logger()
+
+# An idle keep-alive connection is closed after this; longer than the 60 s that most proxies keep theirs.
+KEEP_ALIVE = 75.0
+
+# A request line holds at most a path, a query and a cursor.
+MAX_LINE_BYTES = 16 * 1024
+
+# How long the last words to streams may take to be written before the connections are cut.
+GRACE = 2.0
+
+
+class Gateway:
+    """One running gateway. ``address`` and ``admin_address`` are (host, port) once ``run`` has bound them."""
+
+    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
+        self.config = config
+        self.clock = clock or Clock()
+        self.metrics = Metrics()
+        self.address: tuple[str, int] | None = None
+        self.admin_address: tuple[str, int] | None = None
+        self.is_ready = False
+        routes = [Route(path, route, config.upstreams[route.upstream]) for path, route in config.routes.items()]
+        self._routes = routes
+        self._router = Router((route.template, route) for route in routes)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop`` is set; raises OSError if an address cannot be bound."""
+        async with self.serving():
+            await stop.wait()  # no timeout: a gateway runs until it is told to stop
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Gateway]:
+        """Serve as long as the context is open."""
+        async with AsyncExitStack() as stack:
+            fetch = await stack.enter_async_context(HttpFetch(self.config.upstreams, self.clock))
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            store = MemoryStore(self.clock.token())
+            means = Means(self.clock, fetch, decode, store, tasks, self.metrics)
+            hub = Hub(means, max_topics=self.config.server.limits.topics)
+            front = Front(self.config.server, self._router, hub, self.clock)
+            await self._listen(stack, front)
+            background = tasks.create_task(self._beat(hub), name="heartbeats")
+            self._start_standing(hub)
+            self.is_ready = True
+            try:
+                yield self
+            finally:
+                self.is_ready = False
+                front.is_draining = True
+                background.cancel()
+                await self._say_farewell(hub, front)
+                hub.close()
+
+    async def _listen(self, stack: AsyncExitStack, front: Front) -> None:
+        server = self.config.server
+        front.server = web.Server(
+            front,
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE,
+            max_line_size=MAX_LINE_BYTES,
+            handler_cancellation=True,
+        )
+        listener = listen(server.listen.host, server.listen.port, heartbeat=server.heartbeat)
+        self.address = await _serve(stack, front.server, listener)
+        admin = web.Server(Admin(self.metrics, lambda: self.is_ready), access_log=None)
+        self.admin_address = await _serve(stack, admin, _bind(server.admin.listen))
+        log.info("gateway.listening", address=self.address, admin=self.admin_address)
+
+    async def _beat(self, hub: Hub) -> None:
+        while True:
+            await self.clock.sleep(self.config.server.heartbeat / WHEEL_TURNS)
+            hub.turn_wheel()
+
+    def _start_standing(self, hub: Hub) -> None:
+        for route in self._routes:
+            for name in route.standing:
+                hub.channel(route, name).feed.start()
+
+    async def _say_farewell(self, hub: Hub, front: Front) -> None:
+        """Tell every stream when to come back, each at a moment of its own; cut whoever does not take it in time."""
+        hub.finish_waiting()
+        for subscriber in hub.everyone():
+            subscriber.farewell(retry_after=front.retry)
+        deadline = self.clock.now() + GRACE
+        while hub.streams and self.clock.now() < deadline:
+            await self.clock.sleep(0.02)
+        for subscriber in hub.everyone():
+            subscriber.abort()
+
+
+async def _serve(stack: AsyncExitStack, server: web.Server, listener: socket.socket) -> tuple[str, int]:
+    runner = web.ServerRunner(server, shutdown_timeout=GRACE)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.SockSite(runner, listener, backlog=4096).start()
+    host, port = listener.getsockname()[:2]
+    return str(host), int(port)
+
+
+def _bind(at: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in at.host else socket.AF_INET
+    return socket.create_server((at.host, at.port), family=family)

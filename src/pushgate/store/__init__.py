@@ -1,0 +1,1 @@
+"""Where histories live: one implementation of the log port per ``store: {kind: …}``."""
