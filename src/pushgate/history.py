@@ -139,9 +139,6 @@ class History:
             return Replay("current")
         return self._replay_from(position, mode)
 
-    def is_current(self, cursor: str, mode: Mode) -> bool:
-        return self._find(cursor, mode) == len(self._changes)
-
     def _head(self) -> Version:
         assert self._versions, "the caller looks at `latest` first"
         return self._versions[-1]
@@ -168,13 +165,6 @@ class History:
         if size <= REPLAY_BYTES or size < self._head().size:
             return Replay("replayed", events)
         return self._combine(index, mode)
-
-    def combine(self, cursor: str, mode: Mode) -> Replay:
-        """Like ``replay``, but at most one event: for somebody who wants to be told seldom."""
-        position = self._find(cursor, mode)
-        if position is None:
-            return Replay("snapshot", (self.first(),))
-        return Replay("current") if position == len(self._changes) else self._combine(position, mode)
 
     def _combine(self, index: int, mode: Mode) -> Replay:
         before, latest = self._versions[index], self._head()

@@ -147,8 +147,8 @@ class Feed:
         self._handle(Left())
 
     def is_idle(self) -> bool:
-        """Whether the topic may be forgotten: nobody listens, and its linger is over."""
-        return not self.topic.is_wanted(self._means.clock.now())
+        """Whether the topic may be forgotten: nobody listens, and its linger is over or it has no document anyway."""
+        return self.topic.is_worthless or not self.topic.is_wanted(self._means.clock.now())
 
     def is_overdue(self) -> bool:
         """Whether the topic slept past its next poll, so that its document is older than the route promises."""

@@ -156,6 +156,12 @@ class Topic:
             return True
         return now < self._idle_since + self._terms.linger
 
+    @property
+    def is_worthless(self) -> bool:
+        """Whether nothing would be lost with it: nobody listens, and there is no document to keep."""
+        has_nothing = not self.has_document or self.document is ABSENT
+        return has_nothing and self._listeners == 0 and not (self.is_polling or self._is_standing)
+
     def is_expired(self, now: float) -> bool:
         """Whether the document has been stale for so long that it is no longer served."""
         return self.state == "stale" and self._terms.expire is not None and now >= self.since + self._terms.expire

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from .finding import did_you_mean
 from .report import Report
 from .scalars import kind_of
-from .section import Section
+from .section import Section, keys_of
 from .tree import Path, Plain, known_path
 
 _WANTED = {
@@ -41,7 +41,7 @@ def explain(error: ValidationError, report: Report, top: type[Section]) -> list[
                 path = (*path, "kind")
                 report.add_missing(path)
             case "union_tag_invalid":
-                path = (*path, "kind")
+                path = known_path(report.tree, (*path, "kind"))  # `format: jsn` has no kind
                 report.add_value(path, _choice(report.value(path), context["expected_tags"]))
             case "misplaced":
                 path = (*path, *context["path"])
@@ -89,15 +89,10 @@ def _known(key: str, sections: list[type[Section]]) -> str:
     """Say which key was meant, of the section itself or of one inside it; or which there are."""
     keys = list(dict.fromkeys(key for section in sections for key in keys_of(section)))
     inside = {inner: f"{parent}: {{{inner}: …}}" for parent, child in _children(sections) for inner in keys_of(child)}
-    close = get_close_matches(key, [*keys, *inside], n=1)
+    close = get_close_matches(key, keys, n=1, cutoff=0.8) or get_close_matches(key, [*keys, *inside], n=1)
     if close:
         return f"; did you mean `{close[0] if close[0] in keys else inside[close[0]]}`?"
     return f"; known are {', '.join(keys)}"
-
-
-def keys_of(section: type[Section]) -> list[str]:
-    """Return the YAML keys of a section."""
-    return [field.alias or name for name, field in section.model_fields.items()]
 
 
 def _children(sections: list[type[Section]]) -> Iterator[tuple[str, type[Section]]]:

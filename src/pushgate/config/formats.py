@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema
+from pydantic_core import CoreSchema
 
 from .expressions import NamedPattern
 from .scalars import Flag, Text, text_of
@@ -118,4 +119,12 @@ def _named(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-Format = Annotated[_Any, Field(discriminator="kind"), BeforeValidator(_named)]
+class _NameToo:
+    """Tells editors that a format's name may stand for the format without options."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        kinds = handler(schema)
+        return {"anyOf": [{"enum": list(kinds["discriminator"]["mapping"])}, kinds]}
+
+
+Format = Annotated[_Any, Field(discriminator="kind"), BeforeValidator(_named), _NameToo()]

@@ -20,6 +20,8 @@ from .upstreams import Upstream
 class Gateway(Section):
     """The whole file."""
 
+    READ_BEFORE = ("defaults",)
+
     version: Literal[1]
     """The version of this format."""
     server: Server = Server()

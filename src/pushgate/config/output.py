@@ -8,6 +8,7 @@ import yaml
 
 from .gateway import Gateway
 from .routes import Route
+from .section import Section, defaults_of
 from .source import scalar_of
 
 
@@ -38,6 +39,9 @@ def to_yaml(gateway: Gateway) -> str:
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12, the subset that editors share) of gateway.yaml."""
     schema = Gateway.model_json_schema(by_alias=True)
+    sections = _all_sections(Section)
+    for name, definition in [*schema["$defs"].items(), (Gateway.__name__, schema)]:
+        _write_defaults(definition, defaults_of(sections[name]))
     route = schema["$defs"][Route.__name__]
     schema["$defs"]["Defaults"] = {
         **{key: value for key, value in route.items() if key != "required"},
@@ -45,4 +49,22 @@ def json_schema() -> dict[str, Any]:
     }
     schema["properties"]["defaults"] = {"$ref": "#/$defs/Defaults", "description": "What all routes have in common."}
     schema["patternProperties"] = {"^x-": {"description": "Free, for anchors and notes."}}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "gateway.yaml", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "gateway.yaml"}
+
+
+def _all_sections(parent: type[Section]) -> dict[str, type[Section]]:
+    found = {parent.__name__: parent}
+    for child in parent.__subclasses__():
+        found.update(_all_sections(child))
+    return found
+
+
+def _write_defaults(definition: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Give every key the default that a user would write: ``10s``, not 10.0; a section's default is in its own keys."""
+    for key, described in definition.get("properties", {}).items():
+        described.pop("default", None)
+        if described.get("title", "").lower().replace(" ", "_") == key:  # pydantic's guess, which says nothing new
+            del described["title"]
+        default = defaults.get(key)
+        if default is not None and not isinstance(default, dict):
+            described["default"] = default

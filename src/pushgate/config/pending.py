@@ -13,6 +13,7 @@ from typing import Any
 
 from .report import Report
 from .routes import Route
+from .section import Section, defaults_of
 from .server import Server
 from .tree import Mapping, Path, find, leaves, plain
 from .upstreams import Upstream
@@ -62,11 +63,18 @@ _ROUTE = {
     "write": "writes",
 }
 
+# Whole sections.
+_TOP = {"auth": "who may listen", "proxy": "passing requests through"}
+
 _CLAIM = re.compile(r"\{claims\.")
 
 
 def _is_other_format(value: Any) -> bool:
-    return (value.get("kind") if isinstance(value, dict) else value) not in ("auto", "json")
+    return (value.get("kind") if isinstance(value, dict) else value) in ("xml", "csv", "feed", "html", "text", "binary")
+
+
+def _is_other_method(value: Any) -> bool:
+    return value in ("HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 # Keys of which only some values are for later.
@@ -76,24 +84,35 @@ _VALUES: dict[str, dict[str, tuple[Callable[[Any], bool], str]]] = {
     },
     "routes": {
         "upstream": (lambda value: "{" in str(value), "upstreams chosen by a parameter"),
-        "request.method": (lambda value: value != "GET", "polls by other methods"),
+        "request.method": (_is_other_method, "polls by other methods"),
         "format": (_is_other_format, "formats beside JSON"),
         "key": (lambda value: not isinstance(value, str), "compound keys, and keys for single arrays"),
     },
 }
 
 
+def pending_keys() -> dict[Path, str]:
+    """Return the paths of all keys that do nothing yet, with what they will do; ``*`` stands for a name."""
+    sections: dict[Path, dict[str, str]] = {
+        (): _TOP,
+        ("server",): _SERVER,
+        ("upstreams", "*"): _UPSTREAM,
+        ("routes", "*"): {**_ROUTE, "from": "views"},
+    }
+    return {(*path, *_steps(key)): words for path, keys in sections.items() for key, words in keys.items()}
+
+
 def report_pending(report: Report) -> None:
     """Report every key whose value is not implemented yet, whether or not the value is valid."""
     tree = report.tree
-    for key, words in {"auth": "who may listen", "proxy": "passing requests through"}.items():
+    for key, words in _TOP.items():
         if report.value((key,)):
             report.add_pending((key,), words)
-    if report.value(("store", "kind")) not in (None, "memory"):
+    if report.value(("store", "kind")) == "redis":
         report.add_pending(("store", "kind"), "histories in Redis")
-    _report_section(report, ("server",), _SERVER, Server())
+    _report_section(report, ("server",), _SERVER, Server)
     for name in _entries(tree, "upstreams"):
-        _report_section(report, ("upstreams", name), _UPSTREAM, Upstream.model_construct())
+        _report_section(report, ("upstreams", name), _UPSTREAM, Upstream)
         _report_values(report, ("upstreams", name))
     for path in _entries(tree, "routes"):
         _report_route(report, ("routes", path))
@@ -103,7 +122,7 @@ def _report_route(report: Report, route: Path) -> None:
     if find(report.tree, (*route, "from")) is not None:
         report.add_pending((*route, "from"), "views")
         return
-    _report_section(report, route, _ROUTE, Route.model_construct())
+    _report_section(report, route, _ROUTE, Route)
     _report_values(report, route)
     node = find(report.tree, route)
     for path, leaf in leaves(node) if node is not None else ():
@@ -120,8 +139,8 @@ def _is_pending(path: Path) -> bool:
     return any(path[: len(_steps(key))] == _steps(key) for key in _ROUTE)
 
 
-def _report_section(report: Report, section: Path, keys: dict[str, str], default: Any) -> None:
-    defaults = default.model_dump(mode="json", by_alias=True, warnings=False)
+def _report_section(report: Report, section: Path, keys: dict[str, str], kind: type[Section]) -> None:
+    defaults = defaults_of(kind)
     for key, words in keys.items():
         node = find(report.tree, (*section, *_steps(key)))
         unset = _lookup(defaults, _steps(key))

@@ -119,7 +119,7 @@ class Route(Section):
     def _items_have_a_key(self) -> Route:
         if "items" in self.emit and self.key is None and self.format.kind != "feed":
             raise misplaced("emit", "`items` needs `key`, which tells the items apart; add it")
-        if self.format.kind == "binary" and self.emit != ("snapshot",):
+        if self.format.kind == "binary" and "emit" in self.model_fields_set and self.emit != ("snapshot",):
             raise misplaced("emit", "bytes have no differences; set `emit: snapshot`")
         return self
 

@@ -6,10 +6,10 @@ Attributes are named as the YAML keys, with an underscore behind those that Pyth
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, ClassVar, Final, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError
 
 Item = TypeVar("Item")
 
@@ -20,6 +20,9 @@ EMPTY: Final[dict[Any, Any]] = {}
 class Section(BaseModel):
     """A mapping of gateway.yaml with known keys."""
 
+    # Keys that are gone before the models read the file.
+    READ_BEFORE: ClassVar[tuple[str, ...]] = ()
+
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
@@ -27,6 +30,16 @@ class Section(BaseModel):
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )
+
+
+def keys_of(section: type[Section]) -> list[str]:
+    """Return the YAML keys of a section."""
+    return [*(field.alias or name for name, field in section.model_fields.items()), *section.READ_BEFORE]
+
+
+def defaults_of(section: type[Section]) -> dict[str, Any]:
+    """Return the defaults of a section as YAML values; what it requires is left out."""
+    return section.model_construct().model_dump(mode="json", by_alias=True, warnings=False)
 
 
 def misplaced(key: str | int | tuple[str | int, ...], message: str) -> PydanticCustomError:
@@ -73,6 +86,14 @@ def _some(values: tuple[Item, ...]) -> tuple[Item, ...]:
     return values
 
 
+class _SingleToo:
+    """Tells editors that one item may stand for the list."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        listed = handler(schema)
+        return {"anyOf": [listed["items"], listed]}
+
+
 # A list that names nothing twice; a single text stands for a list of one.
-Names = Annotated[tuple[Item, ...], BeforeValidator(_listed), AfterValidator(_distinct)]
+Names = Annotated[tuple[Item, ...], BeforeValidator(_listed), AfterValidator(_distinct), _SingleToo()]
 OneOrMore = Annotated[Names[Item], AfterValidator(_some)]

@@ -71,7 +71,7 @@ def _compose(text: str) -> yaml.Node | None:
         mark = error.problem_mark or error.context_mark
         where = Mark(1, 1) if mark is None else Mark(mark.line + 1, mark.column + 1)
         words = (error.problem or error.context or "cannot be read").replace("character '\\t'", "a tab")
-        raise Malformed(where, f"no valid YAML: {words}{_remedy(words)}") from None
+        raise Malformed(where, f"no valid YAML: {words.removeprefix('but ')}{_remedy(words)}") from None
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         where = Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
@@ -87,6 +87,8 @@ def _remedy(words: str) -> str:
         return "; indent with spaces"
     if "mapping values are not allowed" in words:
         return "; quote a value that holds `: `"
+    if "another document" in words:
+        return "; remove the line `---` or what follows it"
     return ""
 
 

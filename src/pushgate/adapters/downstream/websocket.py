@@ -165,6 +165,17 @@ class WebSocketStream(Subscriber):
 
     # What the transport says.
 
+    def pause_writing(self) -> None:
+        """Who does not read is not listened to either: the answers to its pings would pile up."""
+        super().pause_writing()
+        if self._conversation.transport is not None:
+            self._conversation.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._conversation.transport is not None:
+            self._conversation.transport.resume_reading()
+        super().resume_writing()
+
     def data_received(self, data: bytes) -> None:
         for message in self._conversation.receive(data):
             if self._conversation.is_open:
