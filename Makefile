@@ -1,0 +1,47 @@
+# Two commands do all the set-up: `make run` and `make test`. Both create .venv and install what is missing, Debian
+# packages included when root; once that is done, nothing is fetched again until pyproject.toml or a lock file changes.
+
+SHELL := /bin/bash
+PY := .venv/bin/python
+SETUP := scripts/setup.sh
+
+# The suite must not depend on what somebody's shell happens to export.
+unexport $(filter PUSHGATE_%,$(.VARIABLES))
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench soak clean
+
+help: ## list the commands
+	@sed -nE 's/^([a-z]+): ## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+run: ## start the example backend and the gateway in front of it; Ctrl-C ends both
+	@$(SETUP) run
+	@$(PY) examples/run.py
+
+test: ## run the whole suite
+	@$(SETUP) dev browser
+	$(PY) -m pytest -m "not soak"
+
+check: ## format, lint, strict types, unit tests: in seconds, before every commit
+	@$(SETUP) dev
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) -m pytest -q tests/unit tests/test_*.py
+
+format: ## put the code into its form
+	@$(SETUP) dev
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+bench: ## measure, beside real peers
+	@$(SETUP) dev bench
+	$(PY) -m bench
+
+soak: ## property and contract tests with many more examples; takes minutes
+	@$(SETUP) dev
+	PUSHGATE_SOAK=1 $(PY) -m pytest -m "soak or not soak" --timeout 3600 tests/properties tests/contract
+
+clean: ## remove everything that was made here, the virtual environment too
+	rm -rf .venv .stamps .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist tests/e2e/node/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

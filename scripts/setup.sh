@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# Installs what the named purposes need: run, dev, browser, bench. What is there already is not fetched again.
+#
+# A stamp in .stamps/ holds the key (the place and the content) of what was installed. While it matches, nothing here
+# touches the network.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export DEBIAN_FRONTEND=noninteractive PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+export npm_config_update_notifier=false
+if [ ! -w "${HOME:-/nonexistent}" ]; then # no home, no caches
+  export PIP_NO_CACHE_DIR=1 npm_config_cache=$PWD/.stamps/npm-cache
+fi
+
+node_folder=tests/e2e/node
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+key_of() { # FILE: where we are, and what the file says
+  printf '%s %s' "$PWD" "$(sha256sum <"$1")"
+}
+
+is_fresh() { # STAMP KEY
+  [ -f ".stamps/$1" ] && [ "$(<".stamps/$1")" = "$2" ]
+}
+
+stamp() { # STAMP KEY
+  mkdir -p .stamps
+  printf '%s' "$2" >".stamps/$1"
+}
+
+install_debian() { # PACKAGE…: true if every one was installed
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
+  say "installing Debian packages: $*"
+  apt-get update -qq >/dev/null || say "apt-get update failed; trying with the lists that are there"
+  local package failed=0
+  for package in "$@"; do # one by one: one that this system does not know must not keep the others out
+    apt-get install -y -qq --no-install-recommends "$package" >/dev/null || failed=1
+  done
+  return $failed
+}
+
+missing_of() { # COMMAND-OR-FILE=PACKAGE…: the packages of what is not there
+  local pair
+  for pair in "$@"; do
+    command -v "${pair%%=*}" >/dev/null || [ -e "${pair%%=*}" ] || printf '%s ' "${pair#*=}"
+  done
+}
+
+want() { # STAMP WHAT-HAPPENS-WITHOUT COMMAND-OR-FILE=PACKAGE…
+  local name=$1 without=$2 missing
+  shift 2
+  missing=$(missing_of "$@")
+  if [ -n "$missing" ] && ! is_fresh "$name" "$missing" && [ "$(id -u)" = 0 ]; then
+    # shellcheck disable=SC2086 # a list of words
+    install_debian $missing || true
+    missing=$(missing_of "$@")
+    stamp "$name" "$missing" # what cannot be had is not asked for again
+  fi
+  [ -z "$missing" ] || say "missing Debian packages: $missing($without)"
+}
+
+find_python() { # the first Python that is new enough
+  local candidate
+  for candidate in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  say "needs Python 3.11 or later: install it, or name it with PYTHON=…"
+  return 1
+}
+
+make_venv() {
+  local python version
+  python=$(find_python)
+  version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    install_debian "python$version-venv" || install_debian python3-venv || {
+      say "$python cannot make virtual environments: install the Debian package python3-venv"
+      return 1
+    }
+  fi
+  say "making .venv with Python $version"
+  "$python" -m venv --clear .venv
+}
+
+python_packages() { # STAMP WHAT
+  local key
+  key=$(key_of pyproject.toml)
+  if [ -x .venv/bin/python ] && { is_fresh "$1" "$key" || is_fresh python-dev "$key"; }; then
+    return 0
+  fi
+  # One that was made elsewhere, and then copied or moved, would run that place's code.
+  { [ -x .venv/bin/python ] && [ -x .venv/bin/pip ] && grep -qsF "$PWD/.venv" .venv/bin/activate; } || make_venv
+  say "installing Python packages: $2"
+  .venv/bin/python -m pip install --quiet --editable "$2"
+  stamp "$1" "$key"
+}
+
+node_packages() {
+  local key
+  key=$(key_of $node_folder/package-lock.json)
+  [ -d $node_folder/node_modules ] && is_fresh node "$key" && return 0
+  command -v npm >/dev/null || return 0 # said already
+  say "installing Node packages"
+  if npm ci --prefix $node_folder --no-audit --no-fund --loglevel=error >/dev/null; then
+    stamp node "$key"
+  else
+    say "npm ci failed: the tests with npm's clients will be skipped"
+  fi
+}
+
+for purpose in "$@"; do
+  case $purpose in
+    run) python_packages python-run . ;;
+    dev) python_packages python-dev '.[dev]' ;;
+    browser)
+      want debian-browser 'the tests in tests/e2e that need them will be skipped' \
+        chromium=chromium node=nodejs npm=npm curl=curl
+      node_packages
+      ;;
+    bench)
+      want debian-bench 'the bench leaves out the peers that need them' \
+        /usr/sbin/nginx=nginx /usr/lib/nginx/modules/ngx_nchan_module.so=libnginx-mod-nchan \
+        gcc=gcc /usr/include/stdio.h=libc6-dev
+      ;;
+    *)
+      say "unknown purpose: $purpose"
+      exit 2
+      ;;
+  esac
+done
