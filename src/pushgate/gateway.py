@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import structlog
 from aiohttp import web
@@ -58,21 +58,26 @@ class Gateway:
         self._router = Router((route.template, route) for route in routes)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set; raises OSError if an address cannot be bound."""
+        """Serve until ``stop`` is set; raises what ``serving`` raises."""
         async with self.serving():
             await stop.wait()  # no timeout: a gateway runs until it is told to stop
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Gateway]:
-        """Serve as long as the context is open."""
+        """Serve as long as the context is open; raises OSError if an address cannot be bound."""
+        server = self.config.server
         async with AsyncExitStack() as stack:
+            public = stack.enter_context(
+                closing(listen(server.listen.host, server.listen.port, heartbeat=server.heartbeat))
+            )
+            private = stack.enter_context(closing(_bind(server.admin.listen)))
             fetch = await stack.enter_async_context(HttpFetch(self.config.upstreams, self.clock))
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             store = MemoryStore(self.clock.token())
             means = Means(self.clock, fetch, decode, store, tasks, self.metrics)
-            hub = Hub(means, max_topics=self.config.server.limits.topics)
-            front = Front(self.config.server, self._router, hub, self.clock)
-            await self._listen(stack, front)
+            hub = Hub(means, max_topics=server.limits.topics)
+            front = Front(server, self._router, hub, self.clock)
+            await self._listen(stack, front, public, private)
             background = tasks.create_task(self._beat(hub), name="heartbeats")
             self._start_standing(hub)
             self.is_ready = True
@@ -85,8 +90,7 @@ class Gateway:
                 await self._say_farewell(hub, front)
                 hub.close()
 
-    async def _listen(self, stack: AsyncExitStack, front: Front) -> None:
-        server = self.config.server
+    async def _listen(self, stack: AsyncExitStack, front: Front, public: socket.socket, private: socket.socket) -> None:
         front.server = web.Server(
             front,
             access_log=None,
@@ -94,10 +98,9 @@ class Gateway:
             max_line_size=MAX_LINE_BYTES,
             handler_cancellation=True,
         )
-        listener = listen(server.listen.host, server.listen.port, heartbeat=server.heartbeat)
-        self.address = await _serve(stack, front.server, listener)
+        self.address = await _serve(stack, front.server, public)
         admin = web.Server(Admin(self.metrics, lambda: self.is_ready), access_log=None)
-        self.admin_address = await _serve(stack, admin, _bind(server.admin.listen))
+        self.admin_address = await _serve(stack, admin, private)
         log.info("gateway.listening", address=self.address, admin=self.admin_address)
 
     async def _beat(self, hub: Hub) -> None:

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
+
+from .configuration import ConfigFile, require_config
 
 if TYPE_CHECKING:
     from ..gateway import Gateway
 
 
-def run(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration; - is standard input.")] = Path(
-        "gateway.yaml"
-    ),
-) -> None:
+def run(file: ConfigFile = "gateway.yaml") -> None:
     """Poll the backends and push what changes, until SIGTERM or Ctrl-C."""
-    from ..config import load
-    from ..errors import ConfigError
+    config = require_config(file)
     from ..gateway import Gateway
     from ..logs import configure
 
-    try:
-        gateway = Gateway(load(config, environ=os.environ))
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(1) from None
     configure()
+    gateway = Gateway(config)
     try:
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             runner.run(_until_told(gateway))

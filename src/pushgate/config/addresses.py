@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 from ..naming import placeholders
 from .hidden import WithCredentials, hide_url, redact_url
@@ -18,6 +18,7 @@ from .scalars import REDACTED, Text, text_of
 _LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
 _ORIGIN = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
+_HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _NOT_IN_A_PATH = re.compile(r"[\s\x00-\x1f\x7f?#\\]")
@@ -66,7 +67,7 @@ def _url(*schemes: str) -> Callable[[object], str]:
             raise ValueError(f"names no host; write it like {parts.scheme}://host/path")
         if re.search(r"[\s\x00-\x1f\x7f]", text):
             raise ValueError("holds a space or a control character; percent-encode it")
-        return hide_url(text)
+        return text
 
     return reader
 
@@ -150,6 +151,14 @@ def field_name_of(value: object) -> str:
     return text
 
 
+def sent_field_of(value: object) -> str:
+    """Return the name of a header that may be sent; those of the connection are not the file's to choose."""
+    text = field_name_of(value)
+    if text.lower() in _HOP_BY_HOP:
+        raise ValueError(f"`{text}` is set by pushgate itself; remove it")
+    return text
+
+
 def field_value_of(value: object) -> str:
     """Return a header's value; it is not repeated in messages, since it may be a credential."""
     text = text_of(value)
@@ -169,18 +178,21 @@ def name_of(value: object) -> str:
 
 
 def _type(title: str, *examples: str) -> WithJsonSchema:
-    return WithJsonSchema({"title": title, "type": "string", "examples": list(examples)})
+    described: dict[str, Any] = {"title": title, "type": "string"}
+    return WithJsonSchema({**described, "examples": list(examples)} if examples else described)
 
 
-_SHOWN = PlainSerializer(redact_url, when_used="json")
+_HIDDEN, _SHOWN = AfterValidator(hide_url), PlainSerializer(redact_url, when_used="json")
 
 Listen = Annotated[
     Address, BeforeValidator(address_of), PlainSerializer(str, when_used="json"), _type("address", "0.0.0.0:8080")
 ]
-Url = Annotated[str, BeforeValidator(_url("http", "https")), _SHOWN, _type("URL", "https://id.example/token")]
-BaseUrl = Annotated[str, BeforeValidator(base_url_of), _SHOWN, _type("URL", "https://bikes.example/api")]
-ProxyUrl = Annotated[str, BeforeValidator(_url("http", "https")), _SHOWN, _type("URL", "http://egress:3128")]
-RedisUrl = Annotated[str, BeforeValidator(_url("redis", "rediss", "unix")), _SHOWN, _type("URL", "redis://redis:6379")]
+Url = Annotated[str, BeforeValidator(_url("http", "https")), _HIDDEN, _SHOWN, _type("URL", "https://id.example/token")]
+BaseUrl = Annotated[str, BeforeValidator(base_url_of), _HIDDEN, _SHOWN, _type("URL", "https://bikes.example/api")]
+ProxyUrl = Annotated[str, BeforeValidator(_url("http", "https")), _HIDDEN, _SHOWN, _type("URL", "http://egress:3128")]
+RedisUrl = Annotated[
+    str, BeforeValidator(_url("redis", "rediss", "unix")), _HIDDEN, _SHOWN, _type("URL", "redis://redis:6379")
+]
 HttpPath = Annotated[str, BeforeValidator(path_of), _type("path", "/gbfs/{city}/status.json")]
 RoutePath = Annotated[str, BeforeValidator(route_path_of)]
 Prefix = Annotated[str, BeforeValidator(prefix_of), _type("path", "/-/")]
@@ -189,8 +201,9 @@ Origin = Annotated[str, BeforeValidator(origin_of), _type("origin", "https://app
 Network = Annotated[str, BeforeValidator(network_of), _type("network", "10.0.0.0/8")]
 Host = Annotated[str, BeforeValidator(host_of), _type("host", "bikes.example")]
 FieldName = Annotated[str, BeforeValidator(field_name_of), _type("header name", "Authorization")]
+SentField = Annotated[str, BeforeValidator(sent_field_of), _type("header name", "User-Agent")]
 FieldValue = Annotated[str, BeforeValidator(field_value_of), _type("text")]
 Name = Annotated[str, BeforeValidator(name_of), _type("name", "bikes")]
 
-Headers = WithCredentials[dict[FieldName, FieldValue]]
+Headers = WithCredentials[dict[SentField, FieldValue]]
 Query = WithCredentials[dict[Text, Text]]

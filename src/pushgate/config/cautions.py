@@ -44,5 +44,5 @@ def _credentials_in_clear(gateway: Gateway) -> Iterator[Finding]:
         if upstream.credentials.kind != "none":
             secrets.append(("credentials", "kind"))
         for path in secrets:
-            message = "travels without TLS, readable for everybody on the way; use https"
+            message = "travels without TLS, readable on the way; use https"
             yield Finding(("upstreams", name, *path), message, at_key=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from itertools import product
+from math import prod
 from urllib.parse import unquote
 
 from ..naming import PLACEHOLDER, Template, fill_text, is_safe_segment, placeholders
@@ -30,6 +31,8 @@ def check(gateway: Gateway, names: Names) -> Iterator[Finding]:
     """
     if not names["routes"] and not names["proxy"]:
         yield Finding(("routes",), "there is nothing to follow; add a route", at_key=True)
+    if "none" in names["auth"]:
+        yield Finding(("auth", "none"), "`none` means that nobody is asked; choose another name", at_key=True)
     for path, route in gateway.routes.items():
         for finding in _check_route(path, route, gateway, names):
             yield finding.below("routes", path)
@@ -95,8 +98,10 @@ def _check_always(path: str, route: Route) -> Iterator[Finding]:
         return
     for index, topic in enumerate(route.poll.topics):
         yield from (finding.below("poll", "topics") for finding in _check_topic(index, topic, names, route))
-    if len(topics := route.standing_topics()) > route.max_topics:
-        message = f"`always` means {len(topics)} topics, and max_topics is {route.max_topics}; raise it"
+    # Counted, not listed: a few long lists have more combinations than fit into memory.
+    count = len(route.poll.topics) or prod(len(route.params[name]) for name in names)
+    if count > route.max_topics:
+        message = f"`always` means {count} topics, and max_topics is {route.max_topics}; raise it"
         yield Finding(("poll", "while"), message)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
 
 from .expressions import pointer_of
 from .scalars import Count, Period, Size, text_of
@@ -35,6 +35,12 @@ def key_of(value: Any) -> Key | dict[str, Key]:
     return keys
 
 
+def _written(key: Any) -> Any:
+    if isinstance(key, dict):
+        return {pointer: _written(name) for pointer, name in key.items()}
+    return list(key) if isinstance(key, tuple) else key
+
+
 def _status(value: object) -> int:
     text = str(value)
     if not (text.isdecimal() and 100 <= int(text) <= 599):
@@ -55,6 +61,7 @@ def _tolerance(value: object) -> float | Literal["any"]:
 DocumentKey = Annotated[
     Key | dict[str, Key],
     PlainValidator(key_of),
+    PlainSerializer(_written, when_used="json"),
     WithJsonSchema(
         {
             "title": "name, names, or one for each pointer",

@@ -36,6 +36,8 @@ _PLACE = re.compile(r"\{[A-Za-z_][A-Za-z0-9_.]*\}")
 def jmespath_of(value: object) -> str:
     """Return the text if it is a JMESPath expression that can be evaluated."""
     text = text_of(value)
+    if not text.strip():
+        raise ValueError("is empty; write a JMESPath, or leave the key out")
     # In a view, {name} stands for a whole string literal.
     expression = _PLACE.sub("'x'", text)
     try:

@@ -63,7 +63,7 @@ def _write_defaults(definition: dict[str, Any], defaults: dict[str, Any]) -> Non
     """Give every key the default that a user would write: ``10s``, not 10.0; a section's default is in its own keys."""
     for key, described in definition.get("properties", {}).items():
         described.pop("default", None)
-        if described.get("title", "").lower().replace(" ", "_") == key:  # pydantic's guess, which says nothing new
+        if described.get("title") == key.replace("_", " ").title():  # pydantic's guess, which says nothing new
             del described["title"]
         default = defaults.get(key)
         if default is not None and not isinstance(default, dict):

@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, PlainValidator, Tag, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from ..naming import RESERVED_QUERY, is_safe_segment
 from .expressions import Pattern, pattern_of
@@ -63,6 +73,14 @@ class QueryParameter(Section):
         return self
 
 
+class _PatternToo:
+    """Tells editors that a pattern, or ``drop``, may stand for the options."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        options, _drop = handler(schema)["oneOf"]
+        return {"anyOf": [{"title": "regular expression", "type": "string"}, options]}
+
+
 def _query_value(value: Any) -> Any:
     return {"pattern": value} if isinstance(value, str) and value != "drop" else value
 
@@ -75,6 +93,7 @@ def _query_kind(value: Any) -> str:
 Parameter = Annotated[
     str | tuple[str, ...],
     PlainValidator(parameter_of),
+    PlainSerializer(lambda value: list(value) if isinstance(value, tuple) else value, when_used="json"),
     WithJsonSchema(
         {
             "title": "regular expression or values",
@@ -87,5 +106,5 @@ QueryRule = Annotated[
     Annotated[QueryParameter, Tag("<QueryParameter>")] | Annotated[Literal["drop"], Tag("<drop>")],
     Discriminator(_query_kind),
     BeforeValidator(_query_value),
-    WithJsonSchema({"title": "pattern, drop or options", "anyOf": [{"type": "string"}, {"type": "object"}]}),
+    _PatternToo(),
 ]

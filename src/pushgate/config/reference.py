@@ -1,7 +1,8 @@
 """
-The tables of docs/configuration.md, written from the models: ``python -m pushgate.config.reference docs/configuration.md``.
+The tables of docs/configuration.md, written from the models.
 
-Only what stands between the two marks is replaced; the prose around it is written by people.
+``python -m pushgate.config.reference docs/configuration.md`` writes them anew. Only what stands between the two marks
+is replaced; the prose around it is written by people.
 """
 
 from __future__ import annotations
@@ -36,18 +37,20 @@ def tables() -> str:
 
 
 def _walk(schema: dict[str, Any]) -> Iterator[tuple[Path, str, str]]:
-    """Yield (path, variant, definition) of every section, each definition once, the top first."""
-    seen: set[str] = {"Defaults"}
-    waiting: list[tuple[Path, str, str]] = [((), "", "")]
-    while waiting:
-        path, variant, name = waiting.pop(0)
-        if name in seen:
-            continue
-        seen.add(name)
-        yield path, variant, name
-        properties = schema["$defs"].get(name, schema)["properties"]
-        inner = [step for key, described in properties.items() for step in _references((*path, key), "", described)]
-        waiting = [*inner, *waiting]
+    """Yield (path, variant, definition) of every section, each once, where its path is shortest; the top first."""
+    found = list(_descend(schema, (), "", ""))
+    shortest: dict[str, Path] = {}
+    for path, _, name in sorted(found, key=lambda place: len(place[0])):
+        shortest.setdefault(name, path)
+    yield from (place for place in found if shortest[place[2]] == place[0])
+
+
+def _descend(schema: dict[str, Any], path: Path, variant: str, name: str) -> Iterator[tuple[Path, str, str]]:
+    yield path, variant, name
+    for key, described in schema["$defs"].get(name, schema)["properties"].items():
+        for below in _references((*path, key), "", described):
+            if below[2] != "Defaults":  # a route's keys once more
+                yield from _descend(schema, *below)
 
 
 def _references(path: Path, variant: str, described: dict[str, Any]) -> Iterator[tuple[Path, str, str]]:
@@ -66,7 +69,7 @@ def _references(path: Path, variant: str, described: dict[str, Any]) -> Iterator
 
 def _section(path: Path, variant: str, definition: dict[str, Any]) -> str:
     title = f"`{'.'.join(map(str, path))}`" if path else "The file"
-    heading = f"### {title}{f', {variant}' if variant else ''}\n\n{definition['description']}\n"
+    heading = f"### {title}{f', {variant}' if variant else ''}\n\n{definition['description']}{_not_yet(path)}\n"
     required = definition.get("required", [])
     rows = [_row(path, key, described, key in required) for key, described in definition["properties"].items()]
     return "\n".join([heading, "| key | type | default | meaning |", "|---|---|---|---|", *rows, ""])
@@ -75,8 +78,12 @@ def _section(path: Path, variant: str, definition: dict[str, Any]) -> str:
 def _row(path: Path, key: str, described: dict[str, Any], is_required: bool) -> str:
     default = "required" if is_required else _default(described.get("default"))
     meaning = described.get("description") or _described_there(described)
-    waits = any((*path, key)[: len(pending)] == pending for pending in pending_keys())
-    return f"| `{key}` | {_kind(described)} | {default} | {meaning}{' *Not yet.*' if waits else ''} |"
+    waits = "" if _not_yet(path) else _not_yet((*path, key))
+    return f"| `{key}` | {_kind(described)} | {default} | {meaning}{waits} |"
+
+
+def _not_yet(path: Path) -> str:
+    return " *Not yet.*" if any(path[: len(pending)] == pending for pending in pending_keys()) else ""
 
 
 def _default(value: Any) -> str:
@@ -100,12 +107,14 @@ def _kind(described: dict[str, Any]) -> str:
     if "enum" in described or "const" in described:
         return ", ".join(f"`{value}`" for value in described.get("enum", [described.get("const")]))
     if choices := described.get("anyOf") or described.get("oneOf"):
+        if len(choices) > 1 and choices[-1].get("items") == choices[0]:
+            return f"{_kind(choices[0])}; one or a list"
         return " or ".join(dict.fromkeys(_kind(choice) for choice in choices if choice.get("type") != "null"))
     if described.get("type") == "array":
         return f"list of {_kind(described['items'])}"
-    return (
-        f"mapping to {_kind(described['additionalProperties'])}" if "additionalProperties" in described else "mapping"
-    )
+    if isinstance(values := described.get("additionalProperties"), dict):
+        return f"mapping to {_kind(values)}"
+    return {"string": "text", "object": "mapping"}.get(described.get("type", "object"), "number")
 
 
 def _described_there(described: dict[str, Any]) -> str:

@@ -49,7 +49,7 @@ def kind_of(value: object) -> str:
 
 
 def _quantity(read: Callable[[str], Read], example: str) -> Callable[[object], Read]:
-    """Make a reader of text; a bare number gets the hint that its unit is missing. Numbers of defaults pass."""
+    """Make a reader of text; a bare number gets the hint that its unit is missing."""
 
     def reader(value: object) -> Read:
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -70,8 +70,9 @@ def _unless(word: str, read: Callable[[object], Read]) -> Callable[[object], Rea
     return lambda value: None if value in (None, word, "") else read(value)
 
 
-def _written(text: Callable[[Any], str], absent: str = "") -> PlainSerializer:
-    return PlainSerializer(lambda value: absent or None if value is None else text(value), when_used="json")
+def _written(text: Callable[[Any], Any], absent: str | None = None) -> PlainSerializer:
+    """Make a writer; ``absent`` is the word for None, if there is one."""
+    return PlainSerializer(lambda value: absent if value is None else text(value), when_used="json")
 
 
 def _schema(title: str, example: str, *more: str) -> WithJsonSchema:
