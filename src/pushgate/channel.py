@@ -29,7 +29,7 @@ MAX_MISSED_BEATS = 4
 class Subscriber:
     """One client that follows one topic over a stream. Adapters add the socket."""
 
-    __slots__ = ("bare_at", "channel", "cursor", "form", "is_paused", "missed_beats", "mode", "send", "turn")
+    __slots__ = ("bare_at", "channel", "cursor", "form", "is_live", "is_paused", "missed_beats", "mode", "send", "turn")
 
     transport_name: ClassVar[Transport]
 
@@ -38,7 +38,8 @@ class Subscriber:
         self.mode: Mode = mode
         self.form: Form = form
         self.send = send  # writes bytes; may call ``pause_writing`` before it returns
-        self.cursor: str | None = None  # where it stands while it is behind; None: nowhere yet
+        self.is_live = False  # it has seen the latest change
+        self.cursor: str | None = None  # where it stands while it is not live; None: nowhere yet
         self.bare_at: int | None = None  # the change at which it joined without a position of its own (``cursor=now``)
         self.is_paused = False  # its transport takes nothing more for now
         self.missed_beats = 0  # heartbeats that fell into the pause
@@ -132,6 +133,8 @@ class Channel:
         subscriber.send(opening + b"".join(map(subscriber.form, events)))
 
     def leave(self, subscriber: Subscriber) -> None:
+        """Remove a subscriber; it keeps its position."""
+        subscriber.cursor = self._position(subscriber)
         self._remove(subscriber)
         self._owed_status.discard(subscriber)
         self.feed.left()
@@ -198,7 +201,7 @@ class Channel:
 
     def fall_behind(self, subscriber: Subscriber) -> None:
         """Take a live subscriber out of its lane; all that was written to it so far still reaches it."""
-        if subscriber not in self._behind:
+        if subscriber.is_live:
             subscriber.cursor = self._position(subscriber)
             self._remove(subscriber)
             self._behind[subscriber] = None
@@ -217,24 +220,35 @@ class Channel:
             subscriber.send(b"".join(map(subscriber.form, events)))
 
     def _replay(self, subscriber: Subscriber) -> Replay:
-        replay = self.history.replay(subscriber.cursor, subscriber.mode)
+        replay = self.replay(subscriber.cursor, subscriber.mode)
         if subscriber.cursor is not None:
             self._metrics.resumed(subscriber.transport_name, replay.result)
+        return replay
+
+    def replay(self, cursor: str | None, mode: Mode) -> Replay:
+        """Return what brings a cursor up to date, and count what failed its proof on the way."""
+        replay = self.history.replay(cursor, mode)
+        if replay.disproved:
+            self._metrics.patch_rejected(self.route.name)
         return replay
 
     def _go_live(self, subscriber: Subscriber) -> None:
         self._behind.pop(subscriber, None)
         self._lanes.setdefault((subscriber.mode, subscriber.form), {})[subscriber] = None
+        subscriber.is_live = True
         subscriber.cursor = None
 
     def _remove(self, subscriber: Subscriber) -> None:
-        self._behind.pop(subscriber, None)
-        self._lanes.get((subscriber.mode, subscriber.form), {}).pop(subscriber, None)
+        if subscriber.is_live:
+            subscriber.is_live = False
+            del self._lanes[subscriber.mode, subscriber.form][subscriber]
+        else:
+            self._behind.pop(subscriber, None)
 
     def _position(self, subscriber: Subscriber) -> str | None:
         """Return a subscriber's own cursor: the last change it was sent, else the one it came with, else None."""
         latest = self.history.latest
-        if latest is None or subscriber in self._behind:
+        if latest is None or not subscriber.is_live:
             return subscriber.cursor
         return None if subscriber.bare_at == latest.number else self.history.head(subscriber.mode)
 

@@ -65,11 +65,13 @@ class Replay:
     What brings a cursor up to date.
 
     ``result`` is a label value of ``pushgate_resumes_total``. ``current`` has no events; ``snapshot`` has one and says
-    that the cursor was unknown, or that everything else would have been larger.
+    that the cursor was unknown, or that everything else would have been larger. ``disproved``: a patch that was made
+    for this replay failed its proof.
     """
 
     result: Literal["current", "replayed", "combined", "snapshot"]
     events: tuple[Event, ...] = ()
+    disproved: bool = False
 
 
 class History:
@@ -168,13 +170,16 @@ class History:
 
     def _combine(self, index: int, mode: Mode) -> Replay:
         before, latest = self._versions[index], self._head()
+        disproved = False
         if (index, mode) not in self._combined:
-            self._combined[index, mode] = Change.between(before, latest, key=self._key).tell(mode)
+            change = Change.between(before, latest, key=self._key)
+            self._combined[index, mode] = change.tell(mode)
+            disproved = change.disproved
         telling = self._combined[index, mode]
         if telling is None:
             return Replay("current")
         result: Literal["combined", "snapshot"] = "snapshot" if telling.kind == "snapshot" else "combined"
-        return Replay(result, (self._event(latest, telling),))
+        return Replay(result, (self._event(latest, telling),), disproved)
 
     def _event(self, version: Version, telling: Telling) -> Event:
         family: Family = "items" if telling.kind == "items" else "document"

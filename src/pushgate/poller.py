@@ -146,6 +146,11 @@ class Feed:
     def left(self) -> None:
         self._handle(Left())
 
+    def touch(self) -> None:
+        """Count somebody who listens for a moment only: whoever asks once."""
+        self.joined()
+        self.left()
+
     def is_idle(self) -> bool:
         """Whether the topic may be forgotten: nobody listens, and its linger is over or it has no document anyway."""
         return self.topic.is_worthless or not self.topic.is_wanted(self._means.clock.now())

@@ -91,7 +91,7 @@ class Front:
             case "websocket":
                 return websocket.open_stream(request, hub, channel, ask, clock=clock)
             case "sse":
-                return sse.open_stream(request, hub, channel, ask, fields=cors, retry=self.retry)
+                return sse.open_stream(request, hub, channel, ask, fields=cors, now=clock.wall(), retry=self.retry)
             case "long_poll":
                 assert self.server is not None, "the gateway sets it before it listens"
                 return await long_poll.answer(request, long_poll.Question(channel, ask, clock, cors), self.server)

@@ -49,6 +49,11 @@ def take_over(request: web.BaseRequest, protocol: Any) -> asyncio.Transport | No
     return transport
 
 
+def has_more(request: web.BaseRequest) -> bool:
+    """Whether the client has already sent the next request; aiohttp has read it, so its socket cannot be taken over."""
+    return bool(request.protocol._messages)
+
+
 def take_over_upgraded(request: web.BaseRequest, protocol: Any) -> tuple[asyncio.Transport | None, bytes]:
     """Like ``take_over`` for an upgrade; also returns what the client sent right behind its request."""
     tail = _Tail()

@@ -18,7 +18,7 @@ from ...clock import Clock
 from ...errors import Refusal
 from ...negotiation import Ask
 from ...wire import long_poll_body
-from .handover import TakenOver, give_back, take_over
+from .handover import TakenOver, give_back, has_more, take_over
 from .replies import JSON, Reply, refusal_reply, topic_fields
 from .short_poll import document_reply, refusal_for, settle
 
@@ -43,6 +43,16 @@ class Question:
             reply = refusal_reply(refusal)
         return reply and reply.with_fields(self.fields)
 
+    def at_head(self) -> Question:
+        """
+        Return the question as of now: nothing has happened since the client's cursor, so the present is where it is.
+
+        Its own cursor may be from before a restart, and would be a gap after the next change.
+        """
+        if not self.channel.has_document:
+            return self
+        return replace(self, ask=replace(self.ask, cursor=self.channel.history.head(self.ask.mode)))
+
     def _document(self, is_over: bool) -> Reply | None:
         reply = document_reply(self.channel, self.ask, now=self.clock.wall())
         return reply if is_over or reply.status != 304 else None
@@ -55,7 +65,7 @@ class Question:
                 return None
             return Reply(204, fields | ({"Pushgate-Cursor": ask.cursor} if ask.cursor else {}))
         assert ask.cursor is not None, "who has no cursor was answered before"
-        replay = channel.history.replay(ask.cursor, ask.mode)
+        replay = channel.replay(ask.cursor, ask.mode)
         head = replay.events[-1].id if replay.events else channel.history.head(ask.mode)
         assert head is not None, "every event of a history has an id"
         fields["Pushgate-Cursor"] = head
@@ -85,8 +95,11 @@ class Parked:
 
     def wake(self) -> None:
         """Look again whether there is something to say."""
-        if reply := self._question.answer(is_over=False):
+        reply = self._question.answer(is_over=False)
+        if reply is not None:
             self._send(reply)
+        else:
+            self._question = self._question.at_head()
 
     def finish(self) -> None:
         """Answer now, with whatever there is to say."""
@@ -135,17 +148,17 @@ async def answer(request: web.BaseRequest, question: Question, server: web.Serve
     """Answer a long poll now, or park it until there is an answer."""
     channel, ask = question.channel, question.ask
     wait = ask.wait or 0.0
-    if ask.cursor == "now" and channel.has_document:
-        ask = replace(ask, cursor=channel.history.head(ask.mode))
-        question = replace(question, ask=ask)
+    channel.feed.touch()
+    if ask.cursor == "now":
+        question = question.at_head()
     if ask.cursor is None or ask.is_document:
         await settle(channel, timeout=min(wait or channel.route.upstream.timeout.total, 55.0))
         if not ask.is_document:
             return _first(question).to_response()
-    reply = question.answer(is_over=wait == 0)
+    reply = question.answer(is_over=wait == 0 or has_more(request))
     if reply is not None:
         return reply.to_response()
-    parked = Parked(question, server, keep_alive=request.keep_alive)
+    parked = Parked(question.at_head(), server, keep_alive=request.keep_alive)
     transport = take_over(request, parked)
     if transport is not None:
         parked.park(transport, wait)

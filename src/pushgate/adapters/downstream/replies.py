@@ -8,7 +8,7 @@ A reply is written by aiohttp while the socket is aiohttp's (``to_response``), a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -29,21 +29,17 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer. ``is_bodiless`` keeps the fields of a body that is not sent (HEAD)."""
+    """An HTTP answer; to a HEAD, aiohttp sends its fields only."""
 
     status: int
     fields: Mapping[str, str]
     body: bytes = b""
-    is_bodiless: bool = field(default=False, kw_only=True)
 
     def with_fields(self, fields: Mapping[str, str]) -> Reply:
         return replace(self, fields={**self.fields, **fields})
 
     def to_response(self) -> web.Response:
-        response = web.Response(status=self.status, headers=self.fields, body=None if self.is_bodiless else self.body)
-        if self.is_bodiless:
-            response.content_length = len(self.body)
-        return response
+        return web.Response(status=self.status, headers=self.fields, body=self.body)
 
     def to_bytes(self, *, keep_alive: bool) -> bytes:
         fields = {**self.fields, "Date": formatdate(usegmt=True)}
@@ -51,8 +47,7 @@ class Reply:
             fields["Content-Length"] = str(len(self.body))
         if not keep_alive:
             fields["Connection"] = "close"
-        head = http_head(f"{self.status} {HTTPStatus(self.status).phrase}", fields)
-        return head if self.is_bodiless else head + self.body
+        return http_head(f"{self.status} {HTTPStatus(self.status).phrase}", fields) + self.body
 
 
 def topic_fields(channel: Channel, *, now: float) -> dict[str, str]:

@@ -69,7 +69,7 @@ def document_reply(channel: Channel, ask: Ask, *, now: float, is_head: bool = Fa
         content_type, body = original.content_type or "application/octet-stream", original.body
     else:
         content_type, body = JSON, latest.snapshot
-    return Reply(200, fields | {"Content-Type": content_type}, body, is_bodiless=is_head)
+    return Reply(200, fields | {"Content-Type": content_type}, body)
 
 
 def _cache_control(channel: Channel, ask: Ask, *, now: float) -> str:

@@ -18,7 +18,7 @@ from ...negotiation import Ask
 from ...values import Transport
 from ...wire import Form, http_head, problem_event, sse_block, sse_message, sse_retry
 from .handover import TakenOver, take_over
-from .replies import VARY, Reply
+from .replies import VARY, Reply, topic_fields
 
 FIELDS = {
     "Content-Type": "text/event-stream",
@@ -80,10 +80,17 @@ def _not_yet(data: bytes) -> None:
 
 
 def open_stream(
-    request: web.BaseRequest, hub: Hub, channel: Channel, ask: Ask, *, fields: Mapping[str, str], retry: float
+    request: web.BaseRequest,
+    hub: Hub,
+    channel: Channel,
+    ask: Ask,
+    *,
+    fields: Mapping[str, str],
+    now: float,
+    retry: float,
 ) -> web.StreamResponse:
     """
-    Take the socket over and start the stream.
+    Take the socket over and start the stream; ``now`` is in seconds since the epoch.
 
     The first block is written at once and carries ``retry`` beside a real event: clients exist that turn a block with
     nothing but ``retry`` into an empty message.
@@ -91,8 +98,9 @@ def open_stream(
     stream = EventStream(hub, channel, ask)
     transport = take_over(request, stream)
     if transport is not None:
-        state = {"Pushgate-State": channel.status.state, "Date": formatdate(usegmt=True)}
-        head = http_head("200 OK", {**FIELDS, **fields, **state})
+        head = http_head(
+            "200 OK", {**FIELDS, **topic_fields(channel, now=now), **fields, "Date": formatdate(now, usegmt=True)}
+        )
         stream.begin(transport, ask.cursor, head + sse_retry(retry))
     return TakenOver()
 

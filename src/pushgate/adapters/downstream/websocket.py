@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import binascii
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from hashlib import sha1
 from typing import ClassVar, assert_never
 
@@ -27,6 +28,7 @@ from ...values import Transport
 from ...wire import ack_message, http_head, problem_message, text_frame, websocket_frame
 from .handover import TakenOver, take_over_upgraded
 from .messages import Auth, Ping, Send, Subscribe, Unsubscribe, read_message
+from .replies import topic_fields
 
 SUBPROTOCOL = "pushgate.v1"
 
@@ -39,7 +41,7 @@ CLOSE_TIMEOUT = 5.0
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-def accept_head(request: web.BaseRequest) -> bytes:
+def accept_head(request: web.BaseRequest, fields: Mapping[str, str]) -> bytes:
     """Return the answer to a handshake; raises BadRequest if it is none (RFC 6455 section 4.2.1)."""
     headers = request.headers
     key = headers.get("Sec-WebSocket-Key", "").strip()
@@ -51,6 +53,7 @@ def accept_head(request: web.BaseRequest) -> bytes:
         "Upgrade": "websocket",
         "Connection": "Upgrade",
         "Sec-WebSocket-Accept": b64encode(sha1(key.encode() + _GUID).digest()).decode(),
+        **fields,
     }
     if SUBPROTOCOL in [name.strip() for name in headers.get("Sec-WebSocket-Protocol", "").split(",")]:
         answer["Sec-WebSocket-Protocol"] = SUBPROTOCOL
@@ -252,7 +255,7 @@ def _not_yet(data: bytes) -> None:
 
 def open_stream(request: web.BaseRequest, hub: Hub, channel: Channel, ask: Ask, *, clock: Clock) -> web.StreamResponse:
     """Answer the handshake, take the socket over and start the stream."""
-    head = accept_head(request)
+    head = accept_head(request, topic_fields(channel, now=clock.wall()))
     stream = WebSocketStream(hub, channel, ask, clock)
     transport, tail = take_over_upgraded(request, stream)
     if transport is not None:
@@ -291,7 +294,7 @@ class Refused:
 
 def refuse(request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
     """Accept the handshake and close at once with the refusal's code and reason; raises BadRequest if it is none."""
-    head = accept_head(request)
+    head = accept_head(request, {})
     refused = Refused()
     transport, _ = take_over_upgraded(request, refused)
     if transport is not None:
