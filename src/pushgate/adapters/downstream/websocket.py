@@ -1,9 +1,8 @@
 """
 WebSocket (RFC 6455): the same events, one envelope per text message, and a few words from the client.
 
-The handshake is aiohttp's to parse and ours to answer; then the socket is taken over. What the server says is a frame
-made once for all. What the client says goes through the sans-I/O protocol of ``websockets``, which costs 2 KB and so is
-made when the client first says something.
+The handshake is aiohttp's to parse and ours to answer; then the socket is taken over. What the server says to all is a
+frame made once for all.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from hashlib import sha1
 from typing import ClassVar, assert_never
 
 from aiohttp import web
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import Protocol, Side, State
+from websockets.frames import CloseCode
 
 from ...channel import Channel, Subscriber
 from ...clock import Clock
@@ -26,17 +24,12 @@ from ...hub import Hub
 from ...negotiation import Ask, clean_cursor, read_mode
 from ...values import Transport
 from ...wire import ack_message, http_head, problem_message, text_frame, websocket_frame
+from .conversation import Conversation
 from .handover import TakenOver, take_over_upgraded
 from .messages import Auth, Ping, Send, Subscribe, Unsubscribe, read_message
 from .replies import topic_fields
 
 SUBPROTOCOL = "pushgate.v1"
-
-# Clients say little: a subscription, a ping. More than this is a mistake or an attack.
-MAX_MESSAGE_BYTES = 64 * 1024
-
-# How long a client may take to answer a close frame.
-CLOSE_TIMEOUT = 5.0
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -70,70 +63,6 @@ def _is_key(text: str) -> bool:
 def is_browser(request: web.BaseRequest) -> bool:
     """Whether the client would see nothing of a refused handshake, as a browser does."""
     return "Origin" in request.headers or "Sec-WebSocket-Protocol" in request.headers
-
-
-class Conversation:
-    """The WebSocket protocol on a socket of ours: reads what the client says, writes what we say."""
-
-    __slots__ = ("_closing", "_fragments", "_protocol", "transport")
-
-    def __init__(self) -> None:
-        self.transport: asyncio.Transport | None = None
-        self._protocol: Protocol | None = None
-        self._fragments = bytearray()  # of a message that has not ended yet
-        self._closing: asyncio.TimerHandle | None = None
-
-    @property
-    def protocol(self) -> Protocol:
-        if self._protocol is None:
-            self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=MAX_MESSAGE_BYTES)
-        return self._protocol
-
-    def receive(self, data: bytes) -> list[bytes]:
-        """Take in what the client sent and return its whole messages; pings and closes are answered here."""
-        protocol = self.protocol
-        protocol.receive_data(data)
-        messages = [self._assemble(event) for event in protocol.events_received() if isinstance(event, Frame)]
-        self.flush()
-        return [message for message in messages if message is not None]
-
-    def _assemble(self, frame: Frame) -> bytes | None:
-        if frame.opcode is Opcode.BINARY:
-            self.close(CloseCode.UNSUPPORTED_DATA, "messages are text")
-        if frame.opcode not in (Opcode.TEXT, Opcode.CONT):
-            return None
-        self._fragments += frame.data
-        if not frame.fin:
-            return None
-        message, self._fragments = bytes(self._fragments), bytearray()
-        return message
-
-    def close(self, code: int, reason: str) -> None:
-        """Say why, and wait a moment for the client's own close frame."""
-        if self.transport is None or self.protocol.state is not State.OPEN:
-            return
-        self.protocol.send_close(code, reason[:120])
-        self.flush()
-        self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.transport.abort)
-
-    def flush(self) -> None:
-        """Write what the protocol wants written; the empty piece is its wish to close."""
-        if self.transport is None:
-            return
-        for piece in self.protocol.data_to_send():
-            if piece:
-                self.transport.write(piece)
-            else:
-                self.transport.close()
-
-    def end(self) -> None:
-        self.transport = None
-        if self._closing is not None:
-            self._closing.cancel()
-
-    @property
-    def is_open(self) -> bool:
-        return self.transport is not None and (self._protocol is None or self._protocol.state is State.OPEN)
 
 
 class WebSocketStream(Subscriber):

@@ -1,0 +1,83 @@
+"""
+The WebSocket protocol (RFC 6455) on a socket of ours: what the client says, and what pushgate says to it alone.
+
+It goes through the sans-I/O protocol of ``websockets``, which costs 2 KB and so is made when the client first says
+something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import Protocol, Side, State
+
+# Clients say little: a subscription, a ping. More than this is a mistake or an attack.
+MAX_MESSAGE_BYTES = 64 * 1024
+
+# How long a client may take to answer a close frame.
+CLOSE_TIMEOUT = 5.0
+
+
+class Conversation:
+    """One client's side of the protocol; ``transport`` is None before the socket is ours and after it is gone."""
+
+    __slots__ = ("_closing", "_fragments", "_protocol", "transport")
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self._protocol: Protocol | None = None
+        self._fragments = bytearray()  # of a message that has not ended yet
+        self._closing: asyncio.TimerHandle | None = None
+
+    @property
+    def protocol(self) -> Protocol:
+        if self._protocol is None:
+            self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=MAX_MESSAGE_BYTES)
+        return self._protocol
+
+    def receive(self, data: bytes) -> list[bytes]:
+        """Take in what the client sent and return its whole messages; pings and closes are answered here."""
+        protocol = self.protocol
+        protocol.receive_data(data)
+        messages = [self._assemble(event) for event in protocol.events_received() if isinstance(event, Frame)]
+        self.flush()
+        return [message for message in messages if message is not None]
+
+    def _assemble(self, frame: Frame) -> bytes | None:
+        if frame.opcode is Opcode.BINARY:
+            self.close(CloseCode.UNSUPPORTED_DATA, "messages are text")
+        if frame.opcode not in (Opcode.TEXT, Opcode.CONT):
+            return None
+        self._fragments += frame.data
+        if not frame.fin:
+            return None
+        message, self._fragments = bytes(self._fragments), bytearray()
+        return message
+
+    def close(self, code: int, reason: str) -> None:
+        """Say why, and wait a moment for the client's own close frame."""
+        if self.transport is None or self.protocol.state is not State.OPEN:
+            return
+        self.protocol.send_close(code, reason[:120])
+        self.flush()
+        self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.transport.abort)
+
+    def flush(self) -> None:
+        """Write what the protocol wants written; the empty piece is its wish to close."""
+        if self.transport is None:
+            return
+        for piece in self.protocol.data_to_send():
+            if piece:
+                self.transport.write(piece)
+            else:
+                self.transport.close()
+
+    def end(self) -> None:
+        self.transport = None
+        if self._closing is not None:
+            self._closing.cancel()
+
+    @property
+    def is_open(self) -> bool:
+        return self.transport is not None and (self._protocol is None or self._protocol.state is State.OPEN)
