@@ -10,6 +10,10 @@ Rules:
   both versions. Arrays of objects without it are counted and diffed by index.
 - A container is replaced as a whole where that is shorter than an operation for much of what it holds.
 - Every patch is meant to be proven by ``prove`` before it is sent: nothing here is trusted.
+
+Measured with ``bench/diff.py``, as multiples of parsing the body (5,000 nested rows, 0.9 MB): 1.4 for 50 edits, 0.4
+more if rows also came, went and moved, 0.1 for the proof; jsonpatch takes 30. Three quarters of it is reading both
+documents once, out of the cache; looking up the keys is a fifth.
 """
 
 from __future__ import annotations
@@ -23,13 +27,13 @@ from typing import Any, Final
 from msgspec.json import Encoder
 
 from .alignment import Origins, by_content, by_key, keys_of, rearrange
-from .equality import differing, same
+from .equality import same, unlike
 from .patching import Operation, PatchFailed, apply_merge, apply_patch, escape
 from .values import Json
 
 _encode = Encoder().encode
 
-_LARGE = 16  # members from which an object's values are judged in bulk before they are entered
+_LARGE = 64  # members from which an object's values are judged together before they are looked at one by one
 _SCALARS = frozenset({str, int, float, bool})  # of one type, Python's == is JSON's
 _CONTAINERS = frozenset({dict, list})
 _MISSING: Any = object()
@@ -71,7 +75,8 @@ def compare(old: Json, new: Json, *, key: str | None = None) -> Difference | Non
     """
     Return the difference, or ``None`` if the documents are the same.
 
-    Neither is changed; both are nested at most 200 levels deep.
+    Neither is changed. Both are nested at most 200 levels deep. The values of the patch are parts of the new document:
+    they are there to be encoded, not to be written to.
     """
     comparison = _Comparison(key)
     document = comparison.settle("", old, new)
@@ -155,9 +160,9 @@ class _Comparison:
         settled = self.shared(old, new) if len(new) >= _LARGE else dict(new)
         for name, value in settled.items():
             before = old.get(name, _MISSING)
-            if before is value or (type(before) in _SCALARS and type(before) is type(value) and before == value):
-                continue
-            if before is _MISSING:
+            if type(before) is type(value) and type(value) in _SCALARS and before == value:
+                settled[name] = before
+            elif before is _MISSING:
                 self.patch.append({"op": "add", "path": f"{path}/{escape(name)}", "value": value})
             else:
                 settled[name] = self.settle(f"{path}/{escape(name)}", before, value)
@@ -167,23 +172,25 @@ class _Comparison:
         return settled
 
     def shared(self, old: dict[str, Json], new: dict[str, Json]) -> dict[str, Json]:
-        """Return ``new`` with the same members taken from ``old``: for many members faster than one by one."""
+        """Return ``new`` with most of the same members taken from ``old``: many are faster judged together."""
         names = [name for name in new if name in old]
-        olds = [old[name] for name in names]
-        changes = {names[at]: new[names[at]] for at in differing(olds, [new[name] for name in names])}
-        return new | dict(zip(names, olds, strict=True)) | changes
+        olds, news = [old[name] for name in names], [new[name] for name in names]
+        settled = new | dict(zip(names, olds, strict=True))
+        settled.update((names[at], news[at]) for at in unlike(olds, news))
+        return settled
 
     def array(self, path: str, old: list[Json], new: list[Json]) -> Json:
         begin = len(self.patch)
-        origins = self.align(old, new)
+        origins, is_keyless = self.align(old, new)
         settled = [item if origin is None else old[origin] for item, origin in zip(new, origins, strict=True)]
         if len(old) != len(new) or any(map(is_not, settled, old)):
             self.patch += rearrange(path, origins, len(old), new)
         is_upheaval = len(self.patch) - begin > len(new)
-        for at in differing(settled, new):
+        for at in unlike(settled, new):
             settled[at] = self.settle(f"{path}/{at}", settled[at], new[at])
         if len(self.patch) == begin:
             return old
+        self.keyless += is_keyless
         self.shorten(begin, path, settled, [] if is_upheaval else settled)
         return settled
 
@@ -194,10 +201,11 @@ class _Comparison:
             if len(_encode(whole)) < len(_encode(self.patch[begin:])):
                 self.patch[begin:] = [whole]
 
-    def align(self, old: list[Json], new: list[Json]) -> Origins:
-        if self.key is not None:
-            old_keys, new_keys = keys_of(old, self.key), keys_of(new, self.key)
-            if old_keys is not None and new_keys is not None:
-                return by_key(old_keys, new_keys)
-            self.keyless += any(isinstance(item, dict) for item in new)
-        return by_content(old, new)
+    def align(self, old: list[Json], new: list[Json]) -> tuple[Origins, bool]:
+        """Align by key, else by content; tell whether these are objects that should have had the key."""
+        if self.key is None:
+            return by_content(old, new), False
+        old_keys, new_keys = keys_of(old, self.key), keys_of(new, self.key)
+        if old_keys is not None and new_keys is not None:
+            return by_key(old_keys, new_keys), False
+        return by_content(old, new), any(isinstance(item, dict) for item in new)
