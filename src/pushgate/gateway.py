@@ -20,7 +20,7 @@ from .adapters.admin import Admin
 from .adapters.downstream.front import Front
 from .adapters.downstream.handover import listen
 from .adapters.upstream.fetch import HttpFetch
-from .adapters.upstream.formats.json import decode
+from .adapters.upstream.formats import decoder_for
 from .clock import Clock
 from .config.addresses import Address
 from .config.gateway import Gateway as Config
@@ -74,7 +74,7 @@ class Gateway:
             fetch = await stack.enter_async_context(HttpFetch(self.config.upstreams, self.clock))
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             store = MemoryStore(self.clock.token())
-            means = Means(self.clock, fetch, decode, store, tasks, self.metrics)
+            means = Means(self.clock, fetch, decoder_for, store, tasks, self.metrics)
             hub = Hub(means, max_topics=server.limits.topics)
             front = Front(server, self._router, hub, self.clock)
             await self._listen(stack, front, public, private)

@@ -82,7 +82,14 @@ class Outlet(Protocol):
         """A poll ended, well or badly."""
 
 
-Decode = Callable[[bytes, str], Json]
+class Decoder(Protocol):
+    """Makes JSON values of the successive answers of one topic."""
+
+    def decode(self, body: bytes, content_type: str) -> Json:
+        """Return the value of a body; raises PollError(``decode``)."""
+
+    def learn(self, document: Document | None) -> None:
+        """Hear what was published for the latest body, because the next one may be much the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,7 @@ class Means:
 
     clock: Clock
     fetch: Fetch
-    decode: Decode
+    decoder: Callable[[Route], Decoder]
     log: Log
     tasks: asyncio.TaskGroup
     metrics: Metrics
@@ -117,6 +124,7 @@ class Feed:
         self.original: Original | None = None
         self._means = means
         self._outlet = outlet
+        self._decoder = means.decoder(route)
         self._validators = NO_VALIDATORS  # of the accepted answer
         self._body_hash: bytes | None = None  # of the accepted answer's body: the same bytes are not parsed again
         self._timer: asyncio.TimerHandle | None = None
@@ -216,6 +224,8 @@ class Feed:
             seconds = self._means.clock.now() - began
             event = self._understand(answer)
             commands = self._handle(event)
+            if isinstance(event, Answered):
+                self._decoder.learn(self.topic.document)
         except Exception as error:
             seconds = self._means.clock.now() - began
             event = self._failure(error)
@@ -254,7 +264,7 @@ class Feed:
         if body_hash == self._body_hash:
             self._validators = answer.validators
             return Unchanged()
-        document = self.route.document(self._means.decode(answer.body, answer.content_type))
+        document = self.route.document(self._decoder.decode(answer.body, answer.content_type))
         self._validators, self._body_hash = answer.validators, body_hash  # only an accepted answer leaves validators
         if self.route.config.short_poll == "raw":
             self.original = Original(answer.body, answer.content_type)

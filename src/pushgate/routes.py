@@ -135,6 +135,11 @@ class Route:
         filled = tuple((name, fill_header(template, values)) for name, template in headers.items())
         return UpstreamRequest(config.method, url, filled)
 
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether a document has the answer's shape: nothing but members of objects is ever taken out of it."""
+        return self.config.select is None and self._ignore.keeps_shape
+
     def verdict(self, status: int) -> Verdict:
         """Say what an answer's status means; raises PollError if it is a failure."""
         named = self.config.on_status.get(status)

@@ -25,6 +25,11 @@ class Ignore:
     def __init__(self, pointers: Sequence[str]) -> None:
         self._pointers = [[unescape(token) for token in pointer.split("/")[1:]] for pointer in pointers]
 
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether applying it twice is the same as once, as it is without array indexes."""
+        return not any(token.isdecimal() for tokens in self._pointers for token in tokens)
+
     def __call__(self, answer: Json) -> Json:
         for tokens in self._pointers:
             _remove(answer, tokens)

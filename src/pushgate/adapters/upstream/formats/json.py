@@ -15,7 +15,7 @@ from email.message import Message
 import msgspec
 
 from ....errors import PollError
-from ....values import Json
+from ....values import Document, Json
 
 # Deeper than any API, and shallow enough for whoever walks the document.
 MAX_DEPTH = 200
@@ -39,19 +39,29 @@ _ESCAPE = re.compile(
 
 def decode(body: bytes, content_type: str) -> Json:
     """Return the JSON value; raises PollError(``decode``) that says where the text stops being JSON."""
-    text = _as_utf8(body, content_type)
+    text = as_utf8(body, content_type)
     try:
-        value: Json = _parse(text)
+        value = parse(text)
     except (msgspec.DecodeError, ValueError) as exc:  # ValueError: an integer beyond 4,300 digits
         raise PollError("decode", f"the answer is not JSON: {exc}") from exc
     except RecursionError as exc:
         raise PollError("decode", f"the answer is nested more than {MAX_DEPTH} deep") from exc
-    if _is_deeper(value, MAX_DEPTH):
-        raise PollError("decode", f"the answer is nested more than {MAX_DEPTH} deep")
+    check_depth(text, value)
     return value
 
 
-def _parse(text: bytes) -> Json:
+class PlainDecoder:
+    """Decodes each answer by itself."""
+
+    def decode(self, body: bytes, content_type: str) -> Json:
+        return decode(body, content_type)
+
+    def learn(self, document: Document | None) -> None:
+        """Nothing is remembered."""
+
+
+def parse(text: bytes) -> Json:
+    """Return the value of a text that is UTF-8; raises what msgspec raises."""
     try:
         value: Json = _decode(text)
     except msgspec.DecodeError:
@@ -62,7 +72,8 @@ def _parse(text: bytes) -> Json:
     return value
 
 
-def _as_utf8(body: bytes, content_type: str) -> bytes:
+def as_utf8(body: bytes, content_type: str) -> bytes:
+    """Return the text as UTF-8 without a byte order mark; raises PollError(``decode``)."""
     for mark, charset in _MARKS:
         if body.startswith(mark):
             return _recode(body[len(mark) :], charset)
@@ -89,13 +100,15 @@ def _charset(content_type: str) -> str:
     return message.get_content_charset("utf-8")
 
 
-def _is_deeper(value: Json, limit: int) -> bool:
-    """Whether containers nest deeper than the limit; one level at a time, so the stack does not."""
+def check_depth(text: bytes, value: Json) -> None:
+    """Raise PollError if containers nest deeper than MAX_DEPTH; walks one level at a time, so the stack does not."""
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+        return  # there are not even so many
     level = [value]
-    for _ in range(limit + 1):
+    for _ in range(MAX_DEPTH + 1):
         level = [child for parent in level if isinstance(parent, dict | list)
                  for child in (parent.values() if isinstance(parent, dict) else parent)
                  if isinstance(child, dict | list)]  # fmt: skip
         if not level:
-            return False
-    return True
+            return
+    raise PollError("decode", f"the answer is nested more than {MAX_DEPTH} deep")

@@ -1,0 +1,120 @@
+"""
+What has not changed since the last answer is not parsed again.
+
+An answer is taken apart into the members of its outer containers, down to parts of a few kilobytes. A part whose bytes
+were in the last answer is the object that the published document has for it; so it costs a look-up instead of a parse,
+and the comparison of the documents ends at its identity. It is bytes that are compared, so nothing is taken for equal
+that is not.
+
+It costs the answer's size in memory, and is of use only where the published document has the answer's shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from ....errors import PollError
+from ....values import ABSENT, Document, Json
+from .json import MAX_DEPTH, as_utf8, check_depth, decode, parse
+
+# Containers smaller than this are parsed at once: there is nothing to win.
+SMALL_BYTES = 4096
+
+# So are those with parts smaller than this on average: a number is parsed faster than it is looked up.
+MIN_PART_BYTES = 48
+
+_objects = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_arrays = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A container of the latest answer: where it stands, the names of its parts if it is an object, and their bytes."""
+
+    path: tuple[str | int, ...]
+    names: list[str] | None
+    texts: list[bytes]
+
+
+class RecallingDecoder:
+    """Decodes the successive answers of one topic; ``learn`` tells it what became of each."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Json] = {}  # the parts of the published document, by the bytes they came as
+        self._places: list[_Place] = []  # of the latest answer, until its document is known
+
+    def decode(self, body: bytes, content_type: str) -> Json:
+        """Return the JSON value; raises PollError(``decode``) as ``json.decode`` does."""
+        self._places = []
+        text = as_utf8(body, content_type)
+        if len(text) < SMALL_BYTES:
+            return decode(text, "")
+        try:
+            return self._container((), text)
+        except (msgspec.DecodeError, ValueError, RecursionError, PollError):
+            self._places = []
+            return decode(text, "")  # mends what can be mended, or says what is wrong and where
+
+    def learn(self, document: Document | None) -> None:
+        """Remember the parts of the document that was published for the latest answer."""
+        if self._places:
+            self._known = {}
+            for place in self._places:
+                self._learn_place(place, document)
+            self._places = []
+
+    def _container(self, path: tuple[str | int, ...], text: bytes) -> Json:
+        if len(path) > MAX_DEPTH:
+            raise PollError("decode", f"the answer is nested more than {MAX_DEPTH} deep")
+        opening = text[:64].lstrip()[:1]
+        if opening == b"{":
+            members = _objects(text)
+            if len(text) >= len(members) * MIN_PART_BYTES:
+                names = list(members)
+                parts = self._parts(_Place(path, names, list(map(bytes, members.values()))))
+                return dict(zip(names, parts, strict=True))
+        elif opening == b"[":
+            items = _arrays(text)
+            if len(text) >= len(items) * MIN_PART_BYTES:
+                return self._parts(_Place(path, None, list(map(bytes, items))))
+        return _plain(text)
+
+    def _parts(self, place: _Place) -> list[Json]:
+        self._places.append(place)
+        parts = [self._known.get(text, ABSENT) for text in place.texts]
+        return [self._part(place, index) if part is ABSENT else part for index, part in enumerate(parts)]
+
+    def _part(self, place: _Place, index: int) -> Json:
+        text = place.texts[index]
+        if len(text) < SMALL_BYTES:
+            return _plain(text)
+        place.texts[index] = b""  # it is remembered by its own parts
+        name = index if place.names is None else place.names[index]
+        return self._container((*place.path, name), text)
+
+    def _learn_place(self, place: _Place, document: Document | None) -> None:
+        container = document
+        for step in place.path:
+            container = _member(container, step)
+        if place.names is not None and isinstance(container, dict):
+            known = {text: container.get(name, ABSENT) for text, name in zip(place.texts, place.names, strict=True)}
+            self._known.update((text, part) for text, part in known.items() if part is not ABSENT)
+        elif place.names is None and isinstance(container, list) and len(container) == len(place.texts):
+            self._known.update(zip(place.texts, container, strict=True))
+
+
+def _plain(text: bytes) -> Json:
+    value = parse(text)
+    check_depth(text, value)
+    return value
+
+
+def _member(container: Document | None, name: str | int) -> Document:
+    """Return what stands at a name or index, or ABSENT."""
+    if isinstance(container, dict) and isinstance(name, str):
+        return container.get(name, ABSENT)
+    if isinstance(container, list) and isinstance(name, int) and name < len(container):
+        return container[name]
+    return ABSENT
