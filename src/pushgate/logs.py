@@ -8,16 +8,22 @@ import structlog
 
 
 def configure() -> None:
-    """Write log lines to standard error: for people on a terminal, as JSON otherwise."""
-    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    """
+    Write log lines to standard error: for people on a terminal, as JSON otherwise.
+
+    Tracebacks are plain: those with the values of local variables would show documents and credentials.
+    """
+    renderers: list[structlog.typing.Processor] = [
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(),
+    ]
     if sys.stderr.isatty():
-        renderer = structlog.dev.ConsoleRenderer()
+        renderers = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
+            *renderers,
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,

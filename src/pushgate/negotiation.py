@@ -28,7 +28,7 @@ PENDING = frozenset(["throttle", "heartbeat", "access_token", "ticket", "topic"]
 UNKNOWN_CURSOR = "-"
 
 _CURSOR = re.compile(rf"[A-Za-z0-9._~-]{{1,{MAX_CURSOR_LENGTH}}}")
-_PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})", re.IGNORECASE)
+_PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,6})", re.IGNORECASE)
 _EVENT_STREAM = re.compile(r"(?:^|,)\s*text/event-stream\s*(?:[;,]|$)", re.IGNORECASE)
 
 
@@ -125,7 +125,7 @@ def _read_framing(text: str | None) -> Framing:
 def _read_wait(text: str | None) -> float:
     if text is None:
         return DEFAULT_WAIT
-    if not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text):
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text):
         raise BadRequest(f"wait={text!r} is not a number of seconds")
     return min(float(text), MAX_WAIT)
 

@@ -224,8 +224,7 @@ class Feed:
             seconds = self._means.clock.now() - began
             event = self._understand(answer)
             commands = self._handle(event)
-            if isinstance(event, Answered):
-                self._decoder.learn(self.topic.document)
+            self._remember(answer, event)
         except Exception as error:
             seconds = self._means.clock.now() - began
             event = self._failure(error)
@@ -245,7 +244,6 @@ class Feed:
     def _understand(self, answer: Answer) -> Happening:
         """Turn an answer into what happened to the topic; raises PollError if it is no good."""
         if answer.status == 304:
-            self._validators = _merge(self._validators, answer.validators)
             return Unchanged(not_modified=True)
         try:
             verdict = self.route.verdict(answer.status)
@@ -255,23 +253,31 @@ class Feed:
         if verdict == "keep":
             return Unchanged()
         if verdict == "gone":
-            self._forget_answer()
             return Missing(answer.at)
-        return self._read(answer)
-
-    def _read(self, answer: Answer) -> Answered | Unchanged:
-        body_hash = blake2b(answer.body, digest_size=16).digest()
-        if body_hash == self._body_hash:
-            self._validators = answer.validators
+        if _hash(answer.body) == self._body_hash:
             return Unchanged()
-        document = self.route.document(self._decoder.decode(answer.body, answer.content_type))
-        self._validators, self._body_hash = answer.validators, body_hash  # only an accepted answer leaves validators
-        if self.route.config.short_poll == "raw":
-            self.original = Original(answer.body, answer.content_type)
-        return Answered(document, answer.at)
+        return Answered(self.route.document(self._decoder.decode(answer.body, answer.content_type)), answer.at)
 
-    def _forget_answer(self) -> None:
-        self._validators, self._body_hash, self.original = NO_VALIDATORS, None, None
+    def _remember(self, answer: Answer, event: Happening) -> None:
+        """Keep what the next poll asks with; only of an answer that was accepted, or something would be lost."""
+        match event:
+            case Unchanged(not_modified=True):
+                self._validators = _merge(self._validators, answer.validators)
+            case Unchanged() if _hash(answer.body) == self._body_hash:
+                self._validators = answer.validators
+            case Missing():
+                self._validators, self._body_hash, self.original = NO_VALIDATORS, None, None
+            case Answered():
+                self._validators, self._body_hash = answer.validators, _hash(answer.body)
+                self._decoder.learn(self.topic.document)
+                if self.route.config.short_poll == "raw":
+                    self.original = Original(answer.body, answer.content_type)
+            case _:
+                pass  # a status that means "keep" says nothing about the document
+
+
+def _hash(body: bytes) -> bytes:
+    return blake2b(body, digest_size=16).digest()
 
 
 def _merge(kept: Validators, news: Validators) -> Validators:

@@ -83,8 +83,10 @@ class Route:
     def definition(self) -> str:
         """What documents of this route are made of; another definition makes every old cursor a gap."""
         config = self.config
+        passed_on = {name: rule.as_ or name for name, (rule, _) in self._rules.items()}
         parts = [
             *(self.upstream.url, config.request.method, self._path, config.request.query, config.request.headers),
+            passed_on,
             *(config.format.kind, list(config.ignore), config.select, self.key, sorted(config.on_status.items())),
         ]
         return msgspec.json.encode(parts, order="sorted").decode()

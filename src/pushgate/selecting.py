@@ -8,6 +8,7 @@ Rule 2: a pointer that matches nothing is no error: fields come and go.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import jmespath
 from jmespath.exceptions import JMESPathError
@@ -16,51 +17,55 @@ from .errors import PollError
 from .patching import unescape
 from .values import Json
 
+Rule: TypeAlias = "dict[str, Rule] | None"  # what to do with a value: go on inside it, or (None) remove it
+
 
 class Ignore:
     """Removes what the pointers address from a freshly decoded answer, in place."""
 
-    __slots__ = ("_pointers",)
+    __slots__ = ("_rule", "keeps_shape")
 
     def __init__(self, pointers: Sequence[str]) -> None:
-        self._pointers = [[unescape(token) for token in pointer.split("/")[1:]] for pointer in pointers]
-
-    @property
-    def keeps_shape(self) -> bool:
-        """Whether applying it twice is the same as once, as it is without array indexes."""
-        return not any(token.isdecimal() for tokens in self._pointers for token in tokens)
+        paths = [[unescape(token) for token in pointer.split("/")[1:]] for pointer in pointers]
+        self._rule: dict[str, Rule] = {}
+        for path in paths:
+            _add(self._rule, path)
+        # Whether applying it twice is the same as once, as it is without array indexes.
+        self.keeps_shape = not any(token.isdecimal() for path in paths for token in path)
 
     def __call__(self, answer: Json) -> Json:
-        for tokens in self._pointers:
-            _remove(answer, tokens)
+        _strip(answer, self._rule)
         return answer
 
 
-def _remove(value: Json, tokens: Sequence[str]) -> None:
-    token, rest = tokens[0], tokens[1:]
-    if rest:
-        for child in _children(value, token):
-            _remove(child, rest)
-    elif isinstance(value, dict):
-        if token == "*":
-            value.clear()
-        else:
-            value.pop(token, None)
-    elif isinstance(value, list):
-        if token == "*":
-            value.clear()
-        elif token.isdecimal() and int(token) < len(value):
-            del value[int(token)]
+def _add(rule: dict[str, Rule], path: Sequence[str]) -> None:
+    for token in path[:-1]:
+        inner = rule.setdefault(token, {})
+        if inner is None:
+            return  # removed as a whole already
+        rule = inner
+    rule[path[-1]] = None
 
 
-def _children(value: Json, token: str) -> list[Json]:
+def _strip(value: Json, rule: dict[str, Rule]) -> None:
+    """Look at all members before any is removed: a pointer addresses the answer as it came."""
     if isinstance(value, dict):
-        return list(value.values()) if token == "*" else [value[token]] if token in value else []
-    if isinstance(value, list):
-        if token == "*":
-            return value
-        return [value[int(token)]] if token.isdecimal() and int(token) < len(value) else []
-    return []
+        for name in [name for name in value if _is_removed(value[name], rule, name)]:
+            del value[name]
+    elif isinstance(value, list):
+        kept = [item for index, item in enumerate(value) if not _is_removed(item, rule, str(index))]
+        if len(kept) < len(value):
+            value[:] = kept
+
+
+def _is_removed(member: Json, rule: dict[str, Rule], name: str) -> bool:
+    for token in ("*", name):
+        if token in rule:
+            inner = rule[token]
+            if inner is None:
+                return True
+            _strip(member, inner)
+    return False
 
 
 def compile_select(expression: str | None) -> Callable[[Json], Json]:

@@ -173,7 +173,7 @@ class Topic:
                 is_awake = self.is_wanted(now) and not self._is_new  # it is polling, or its timer runs
                 self._listeners += 1
                 self._idle_since = None
-                return [] if is_awake else self._poll_or_wait(now)
+                return [] if is_awake else self._wake_up(now)
             case Left():
                 self._listeners -= 1
                 if self._listeners == 0:
@@ -190,20 +190,20 @@ class Topic:
     def _is_new(self) -> bool:
         return self.next_poll_at is None and not self.is_polling
 
+    def _wake_up(self, now: float) -> list[Command]:
+        """Poll a topic that slept, if it is time; from then on by a grid of its own."""
+        if self.next_poll_at is None or now >= self.next_poll_at:
+            self._tick = now
+        return self._poll_or_wait(now)
+
     def _poll_or_wait(self, now: float) -> list[Command]:
         if self.is_polling:
             return []
         if self.next_poll_at is not None and now < self.next_poll_at:
             return [WakeAt(self.next_poll_at)]
-        return [self._poll(now)]
-
-    def _poll(self, now: float) -> Poll:
         self.is_polling = True
-        # On time, the tick stays on its grid; a topic that slept starts a grid of its own.
-        if self.next_poll_at is None or now - self._tick >= 2 * self._terms.every:
-            self._tick = now
         self.next_poll_at = None
-        return Poll(conditional=self._not_modified < VERIFY_AFTER)
+        return [Poll(conditional=self._not_modified < VERIFY_AFTER)]
 
     def _polled(self, event: Answered | Unchanged | Missing | Failed, *, now: float, chance: float) -> list[Command]:
         self.is_polling = False
@@ -231,8 +231,12 @@ class Topic:
         return commands
 
     def _on_answer(self, event: Answered, now: float) -> list[Command]:
+        news = self._news(event)  # before anything is believed: it may fail
         self._not_modified = 0
         self._confirm("live", now)
+        return news
+
+    def _news(self, event: Answered) -> list[Command]:
         if not self.has_document or isinstance(self.document, Absent):
             return [self._publish(event.document, event.at)]
         difference = compare(self.document, event.document, key=self._terms.key)

@@ -122,7 +122,7 @@ def _retry_after(field: str | None, at: float) -> float | None:
     """Read Retry-After in both its forms (RFC 9110 section 10.2.3); what is neither is ignored."""
     if field is None:
         return None
-    if field.strip().isdigit():
+    if field.isascii() and field.strip().isdigit():
         return float(field)
     try:
         return parsedate_to_datetime(field).timestamp() - at

@@ -1,0 +1,292 @@
+"""
+The servers that are compared: pushgate, Nchan, and the floor; each is started, fed, looked at and ended here.
+
+What a server costs is read from ``/proc``: the CPU time of all its processes, and their resident memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter, sleep
+from typing import Literal
+
+from .backend import stamped_body
+from .machine import NCHAN_MODULE, find_nginx, missing_nchan, pinned
+
+Mode = Literal["sse", "ws"]
+
+HERE = Path(__file__).parent
+EVENTS_PER_SECOND = 4
+START_TIMEOUT = 15.0
+STOP_TIMEOUT = 5.0
+
+NCHAN_CONF = """
+load_module {module};
+{user}
+worker_processes 1;
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+worker_rlimit_nofile {files};
+events {{ worker_connections {connections}; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  nchan_max_reserved_memory 512M;
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location = /events {{
+      nchan_subscriber; nchan_channel_id events; nchan_subscriber_first_message -1;
+    }}
+    location = /publish {{ nchan_publisher; nchan_channel_id events; }}
+  }}
+}}
+"""
+
+PUSHGATE_YAML = """
+version: 1
+server:
+  listen: 127.0.0.1:{port}
+  admin: {{listen: 127.0.0.1:{admin_port}}}
+  limits: {{connections: {connections}}}
+upstreams:
+  backend: {{url: "http://127.0.0.1:{backend_port}"}}
+routes:
+  /events:
+    upstream: backend
+    request: {{path: /ticker}}
+    emit: snapshot
+    poll: {{every: {milliseconds}ms, while: always}}
+"""
+
+
+@dataclass
+class Server:
+    """A running server. ``publish`` lets it have ``count`` events, 4 a second, and may return before they are out."""
+
+    name: str
+    port: int
+    path: str
+    pid: int
+    publish: Callable[[int], None]
+
+    def cpu(self) -> float:
+        """Return the CPU seconds that its processes have used so far."""
+        return sum(_cpu(pid) for pid in _family(self.pid))
+
+    def resident(self) -> int:
+        """Return the bytes of memory that its processes occupy."""
+        return sum(_resident(pid) for pid in _family(self.pid))
+
+
+@contextmanager
+def pushgate(*, connections: int) -> Iterator[Server]:
+    """The gateway as its command line runs it, and the backend that it polls; the backend is not counted."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pushgate-bench-")))
+        port, admin_port, backend_port = free_ports(3)
+        stack.enter_context(running_backend(backend_port))
+        config = PUSHGATE_YAML.format(
+            port=port,
+            admin_port=admin_port,
+            backend_port=backend_port,
+            connections=connections,
+            milliseconds=1000 // EVENTS_PER_SECOND,
+        )
+        (folder / "gateway.yaml").write_text(config)
+        with pinned(to_server_core=True):
+            command = [sys.executable, "-m", "pushgate", "run", "-c", str(folder / "gateway.yaml")]
+            pid = stack.enter_context(_running(command, port=port, log=folder / "log"))
+        sleep(0.5)  # the first poll
+
+        def publish(count: int) -> None:
+            post(backend_port, f"/go/{count}", b"")
+
+        yield Server("pushgate", port, "/events", pid, publish)
+
+
+@contextmanager
+def floor(binary: Path) -> Iterator[Server]:
+    """The cheapest fan-out there is (floor.c)."""
+    (port,) = free_ports(1)
+    with ExitStack() as stack:
+        with pinned(to_server_core=True):
+            pid = stack.enter_context(_running([str(binary), str(port)], port=port))
+        yield Server("floor", port, "/events", pid, lambda count: _post_events(port, "/publish", count))
+
+
+@contextmanager
+def nchan(*, connections: int) -> Iterator[Server]:
+    """Nchan with one worker; there is one event in its channel from the start."""
+    assert missing_nchan() is None, "the caller asks first"
+    (port,) = free_ports(1)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pushgate-bench-")))
+        config = NCHAN_CONF.format(
+            module=NCHAN_MODULE,
+            user="user root;" if os.geteuid() == 0 else "",  # the temporary folder is ours alone
+            folder=folder,
+            port=port,
+            connections=connections,
+            files=connections + 100,
+        )
+        (folder / "nginx.conf").write_text(config)
+        with pinned(to_server_core=True):
+            command = [str(find_nginx()), "-p", str(folder), "-c", str(folder / "nginx.conf")]
+            pid = stack.enter_context(_running(command, port=port))
+        _post_events(port, "/publish", 1)
+        yield Server("nchan", port, "/events", pid, lambda count: _post_events(port, "/publish", count))
+
+
+@contextmanager
+def running_backend(port: int) -> Iterator[int]:
+    with pinned(to_server_core=False), _running([sys.executable, "-m", "bench.backend", str(port)], port=port) as pid:
+        yield pid
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in sockets]
+
+
+@contextmanager
+def _running(command: list[str], *, port: int, log: Path | None = None) -> Iterator[int]:
+    """Run a server until the context ends; it is up when it accepts connections."""
+    with ExitStack() as stack:
+        output = stack.enter_context(log.open("wb")) if log else subprocess.DEVNULL
+        process = subprocess.Popen(command, cwd=HERE.parent, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        try:
+            _wait_for(port, process)
+            yield process.pid
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = perf_counter() + START_TIMEOUT
+    while perf_counter() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            sleep(0.05)
+    raise RuntimeError(f"{process.args!r} does not listen on port {port}; exit code {process.poll()}")
+
+
+# Feeding.
+
+
+def post(port: int, path: str, body: bytes) -> None:
+    """POST in one piece, because the floor reads no more than one."""
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(head.encode() + body)
+        status = connection.recv(4096).split(b" ", 2)[1]
+    if not status.startswith(b"2"):
+        raise RuntimeError(f"POST {path}: {status.decode()}")
+
+
+def _post_events(port: int, path: str, count: int) -> None:
+    begin = perf_counter()
+    for n in range(count):
+        sleep(max(0.0, begin + n / EVENTS_PER_SECOND - perf_counter()))
+        post(port, path, stamped_body())
+
+
+# Looking.
+
+
+def _family(pid: int) -> list[int]:
+    """Return the process and its children: nginx's master has a worker."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
+
+
+def _cpu(pid: int) -> float:
+    """Return user and system time: to the nanosecond where the kernel counts it, otherwise in its ticks (10 ms)."""
+    try:
+        threads = [thread.read_text() for thread in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+        return sum(int(thread.split()[0]) for thread in threads) / 1e9
+    except OSError:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+# The load.
+
+
+def build(folder: Path, name: str) -> Path:
+    """Compile one of the C programs beside this file."""
+    subprocess.run(["gcc", "-O2", "-o", str(folder / name), str(HERE / f"{name}.c")], check=True)
+    return folder / name
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The load generator (fan.c)."""
+
+    binary: Path
+
+    @contextmanager
+    def streams(self, server: Server, mode: Mode, *args: object) -> Iterator[subprocess.Popen[str]]:
+        """Start ``fan`` with a command that opens streams, and return once they are open."""
+        verb, number, *rest = args
+        command = [self.binary, verb, mode, server.port, server.path, number, *rest]
+        with (
+            pinned(to_server_core=False),
+            subprocess.Popen([*map(str, command)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as fan,
+        ):
+            assert fan.stdout is not None and fan.stdin is not None, "they are pipes"
+            try:
+                ready = fan.stdout.readline().split()
+                if ready != ["READY", str(number)]:
+                    raise RuntimeError(f"{server.name} {mode}: fan said {ready} instead of READY {number}")
+                yield fan
+            finally:
+                fan.stdin.close()
+
+    def watch(self, server: Server, mode: Mode, *, subscribers: int, events: int) -> tuple[dict[str, float], float]:
+        """Return what ``fan`` saw while so many events were published, and what that cost the server in CPU seconds."""
+        patience = events / EVENTS_PER_SECOND + 15
+        with self.streams(server, mode, "watch", subscribers, events, patience) as fan:
+            sleep(0.5)
+            before = server.cpu()
+            server.publish(events)
+            assert fan.stdout is not None, "it is a pipe"
+            seen = json.loads(fan.stdout.readline())
+            return seen, server.cpu() - before
+
+    def churn(self, server: Server, mode: Mode, *, connections: int, width: int) -> float:
+        """Return the server's CPU seconds for one connection from accept to close."""
+        before = server.cpu()
+        command = [self.binary, "churn", mode, server.port, server.path, connections, width]
+        with pinned(to_server_core=False):
+            output = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True).stdout
+        seen = json.loads(output)
+        if seen["failed"]:
+            raise RuntimeError(f"{server.name} {mode}: {seen['failed']} of {connections} connections failed")
+        sleep(0.3)  # the last ones are being closed
+        return (server.cpu() - before) / connections
