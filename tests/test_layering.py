@@ -25,6 +25,7 @@ PURE = [
     "changes",
     "history",
     "topic",
+    "answers",
     "wire",
     "config",
     "routes",

@@ -12,7 +12,7 @@ Rule 3: nothing here awaits. Looking at the history and joining a lane are one s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, Protocol
 
 from .changes import Change
@@ -85,6 +85,7 @@ class Channel:
         self._metrics = means.metrics
         self._lanes: dict[tuple[Mode, Form], dict[Subscriber, None]] = {}
         self._behind: dict[Subscriber, None] = {}
+        self._framed: dict[Form, tuple[Event, bytes]] = {}  # the latest first event, since many join at once
         self._owed_status: set[Subscriber] = set()  # behind, and the topic's state changed meanwhile
         self._waiters: dict[Waiter, None] = {}
         self._settlement: asyncio.Future[None] | None = None  # done when the poll under way ends
@@ -128,13 +129,20 @@ class Channel:
             replay = self._replay(subscriber)
             self._go_live(subscriber)
             events = list(replay.events) or [self._heartbeat(subscriber)]
-        if self.status.state != "live":
+        if self.feed.topic.state != "live":
             events.append(self._status())
-        subscriber.send(opening + b"".join(map(subscriber.form, events)))
+        subscriber.send(opening + self._frame(events, subscriber.form))
+
+    def _frame(self, events: Sequence[Event], form: Form) -> bytes:
+        if len(events) != 1:
+            return b"".join(map(form, events))
+        event, data = self._framed.get(form, (None, b""))
+        if event is not events[0]:
+            data = form(events[0])
+            self._framed[form] = events[0], data
+        return data
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Remove a subscriber; it keeps its position."""
-        subscriber.cursor = self._position(subscriber)
         self._remove(subscriber)
         self._owed_status.discard(subscriber)
         self.feed.left()
@@ -152,6 +160,7 @@ class Channel:
     # News from the publishing half.
 
     def appended(self, change: Change) -> None:
+        self._framed.clear()
         for (mode, form), lane in self._lanes.items():
             event = self.history.event(change, mode)
             if event is not None and lane:
@@ -202,7 +211,7 @@ class Channel:
     def fall_behind(self, subscriber: Subscriber) -> None:
         """Take a live subscriber out of its lane; all that was written to it so far still reaches it."""
         if subscriber.is_live:
-            subscriber.cursor = self._position(subscriber)
+            subscriber.cursor = self.position(subscriber)
             self._remove(subscriber)
             self._behind[subscriber] = None
 
@@ -245,7 +254,7 @@ class Channel:
         else:
             self._behind.pop(subscriber, None)
 
-    def _position(self, subscriber: Subscriber) -> str | None:
+    def position(self, subscriber: Subscriber) -> str | None:
         """Return a subscriber's own cursor: the last change it was sent, else the one it came with, else None."""
         latest = self.history.latest
         if latest is None or not subscriber.is_live:
@@ -264,7 +273,7 @@ class Channel:
             subscriber.abort()
 
     def _heartbeat(self, subscriber: Subscriber) -> Event:
-        return heartbeat_event(self.status, id=self._position(subscriber), at=self._clock.wall())
+        return heartbeat_event(self.status, id=self.position(subscriber), at=self._clock.wall())
 
     def _status(self) -> Event:
         return status_event(self.status, at=self._clock.wall())

@@ -97,6 +97,7 @@ class Gateway:
             keepalive_timeout=KEEP_ALIVE,
             max_line_size=MAX_LINE_BYTES,
             handler_cancellation=True,
+            tcp_keepalive=False,  # every connection inherits it from the listener
         )
         self.address = await _serve(stack, front.server, public)
         admin = web.Server(Admin(self.metrics, lambda: self.is_ready), access_log=None)

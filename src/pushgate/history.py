@@ -89,6 +89,7 @@ class History:
         self._changes: deque[Change] = deque()  # _changes[i] leads from _versions[i] to _versions[i + 1]
         self._weight = 0
         self._combined: dict[tuple[int, Mode], Telling | None] = {}  # of the latest version; emptied when it changes
+        self._first: Event | None = None  # likewise
 
     def __repr__(self) -> str:
         numbers = f"{self._versions[0].number}..{self._versions[-1].number}" if self._versions else "empty"
@@ -115,6 +116,7 @@ class History:
         change = Change(before, Version(number, at=at, document=document), patch=patch, key=self._key)
         self._versions.append(change.after)
         self._combined.clear()
+        self._first = None
         if before is not None:
             before.forget_snapshot()
             self._changes.append(change)
@@ -129,8 +131,10 @@ class History:
 
     def first(self) -> Event:
         """Return what somebody gets who has no cursor: the whole document, or ``gone``."""
-        latest = self._head()
-        return self._event(latest, latest.tell())
+        if self._first is None:
+            latest = self._head()
+            self._first = self._event(latest, latest.tell())
+        return self._first
 
     def replay(self, cursor: str | None, mode: Mode) -> Replay:
         """Return what a client at this cursor has missed; the log must hold a document."""

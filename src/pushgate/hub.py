@@ -23,7 +23,7 @@ class Hub:
         self._max_topics = max_topics
         self._channels: dict[str, Channel] = {}
         self._per_route: dict[str, int] = {}
-        self._wheel: list[set[Subscriber]] = [set() for _ in range(WHEEL_TURNS)]
+        self._wheel: list[dict[Subscriber, None]] = [{} for _ in range(WHEEL_TURNS)]
         self._turn = 0
         self.streams = 0
         means.metrics.watch_subscribers(self._count_subscribers)
@@ -58,13 +58,13 @@ class Hub:
     def enter(self, subscriber: Subscriber) -> None:
         """Take a stream in; the turn that has just passed comes last, a whole interval from now."""
         subscriber.turn = (self._turn - 1) % WHEEL_TURNS
-        self._wheel[subscriber.turn].add(subscriber)
+        self._wheel[subscriber.turn][subscriber] = None
         self.streams += 1
         self._means.metrics.connected(subscriber.transport_name)
 
     def exit(self, subscriber: Subscriber) -> None:
         if subscriber in self._wheel[subscriber.turn]:
-            self._wheel[subscriber.turn].remove(subscriber)
+            del self._wheel[subscriber.turn][subscriber]
             self.streams -= 1
 
     def turn_wheel(self) -> None:

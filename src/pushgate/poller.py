@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Protocol, assert_never
 
 import structlog
 
+from .answers import NO_VALIDATORS, Accepted, Answer
 from .changes import Change
 from .clock import Clock
 from .errors import PollError
@@ -41,20 +41,6 @@ from .topic import (
 from .values import Document, Json, Status, UpstreamRequest, Validators
 
 log = structlog.get_logger()
-
-NO_VALIDATORS = Validators()
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an upstream said. ``at``: when it was read, since the epoch; ``retry_after``: how long to leave it alone."""
-
-    status: int
-    content_type: str
-    body: bytes
-    validators: Validators
-    at: float
-    retry_after: float | None = None
 
 
 class Fetch(Protocol):
@@ -104,14 +90,6 @@ class Means:
     metrics: Metrics
 
 
-@dataclass(frozen=True, slots=True)
-class Original:
-    """The upstream's own bytes of the published document, for ``short_poll: raw``."""
-
-    body: bytes
-    content_type: str
-
-
 class Feed:
     """One topic that is polled, and its history."""
 
@@ -121,12 +99,10 @@ class Feed:
         self.request = route.request(name.values)
         self.topic = Topic(route.terms, now=means.clock.now(), is_standing=name in route.standing)
         self.history = means.log.open(scope=f"{name.text}\n{route.definition}", limits=route.limits, key=route.key)
-        self.original: Original | None = None
+        self.accepted = Accepted()
         self._means = means
         self._outlet = outlet
         self._decoder = means.decoder(route)
-        self._validators = NO_VALIDATORS  # of the accepted answer
-        self._body_hash: bytes | None = None  # of the accepted answer's body: the same bytes are not parsed again
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None  # the poll under way, or the last one
 
@@ -143,6 +119,12 @@ class Feed:
         return Status(
             topic.state, clock.wall_at(topic.since), topic.reason, wall(topic.confirmed_at), wall(topic.next_poll_at)
         )
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the upstream last confirmed the document; None if it never did."""
+        confirmed_at = self.topic.confirmed_at
+        return None if confirmed_at is None else self._means.clock.now() - confirmed_at
 
     def start(self) -> None:
         """Begin to poll a standing topic, although nobody listens."""
@@ -218,11 +200,10 @@ class Feed:
     async def _poll(self, *, is_conditional: bool) -> None:
         began = self._means.clock.now()
         try:
-            answer = await self._means.fetch(
-                self.route, self.request, self._validators if is_conditional else NO_VALIDATORS
-            )
+            validators = self.accepted.validators if is_conditional else NO_VALIDATORS
+            answer = await self._means.fetch(self.route, self.request, validators)
             seconds = self._means.clock.now() - began
-            event = self._understand(answer)
+            event = self._understand(answer, validators)
             commands = self._handle(event)
             self._remember(answer, event)
         except Exception as error:
@@ -241,48 +222,40 @@ class Feed:
         self._means.metrics.poll_failed(self.route.name, error.reason)
         return Failed(error.reason, error.retry_after)
 
-    def _understand(self, answer: Answer) -> Happening:
+    def _understand(self, answer: Answer, asked_with: Validators) -> Happening:
         """Turn an answer into what happened to the topic; raises PollError if it is no good."""
         if answer.status == 304:
+            if asked_with == NO_VALIDATORS:
+                raise PollError("protocol", "the upstream answered 304 although it was shown nothing to compare")
             return Unchanged(not_modified=True)
         try:
             verdict = self.route.verdict(answer.status)
         except PollError as error:
             error.retry_after = answer.retry_after
             raise
-        if verdict == "keep":
-            return Unchanged()
-        if verdict == "gone":
-            return Missing(answer.at)
-        if _hash(answer.body) == self._body_hash:
-            return Unchanged()
-        return Answered(self.route.document(self._decoder.decode(answer.body, answer.content_type)), answer.at)
+        match verdict:
+            case "keep" if not self.topic.has_document:
+                raise PollError("protocol", f"the upstream answered {answer.status}, and there is nothing to keep yet")
+            case "gone":
+                return Missing(answer.at)
+            case "document" if not self.accepted.is_same(answer):
+                value = self._decoder.decode(answer.body, answer.content_type)
+                return Answered(self.route.document(value), answer.at)
+            case _:
+                return Unchanged()
 
     def _remember(self, answer: Answer, event: Happening) -> None:
         """Keep what the next poll asks with; only of an answer that was accepted, or something would be lost."""
         match event:
-            case Unchanged(not_modified=True):
-                self._validators = _merge(self._validators, answer.validators)
-            case Unchanged() if _hash(answer.body) == self._body_hash:
-                self._validators = answer.validators
+            case Unchanged():
+                self.accepted = self.accepted.confirmed_by(answer)
             case Missing():
-                self._validators, self._body_hash, self.original = NO_VALIDATORS, None, None
+                self.accepted = Accepted()
             case Answered():
-                self._validators, self._body_hash = answer.validators, _hash(answer.body)
+                self.accepted = Accepted.of(answer, with_body=self.route.config.short_poll == "raw")
                 self._decoder.learn(self.topic.document)
-                if self.route.config.short_poll == "raw":
-                    self.original = Original(answer.body, answer.content_type)
             case _:
-                pass  # a status that means "keep" says nothing about the document
-
-
-def _hash(body: bytes) -> bytes:
-    return blake2b(body, digest_size=16).digest()
-
-
-def _merge(kept: Validators, news: Validators) -> Validators:
-    """A 304 may bring a new value for one validator; the other stays as it was."""
-    return Validators(news.etag or kept.etag, news.last_modified or kept.last_modified)
+                raise AssertionError("a failed poll is never remembered")
 
 
 def _outcome(event: Happening, commands: Sequence[Command]) -> Outcome:

@@ -212,11 +212,10 @@ class Topic:
         match event:
             case Answered():
                 commands += self._on_answer(event, now)
-            case Unchanged() if self.has_document:
+            case Unchanged():
+                assert self.has_document, "a poll that has nothing to keep has failed before it gets here"
                 self._not_modified = self._not_modified + 1 if event.not_modified else 0
                 self._confirm("gone" if self.document is ABSENT else "live", now)
-            case Unchanged():
-                self._on_failure(Failed("protocol"), now)  # nothing to keep yet
             case Missing():
                 commands += self._on_missing(event, now)
             case Failed():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -31,8 +32,20 @@ def run(file: ConfigFile = "gateway.yaml") -> None:
         raise typer.Exit(1) from None
 
 
+def _tidy_heap() -> None:
+    """
+    Let the collector pass over what lives as long as the process, and look less often at the rest.
+
+    Documents and events hold no cycles; at Python's defaults a fifth of a poll's time goes into looking for some.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+
+
 async def _until_told(gateway: Gateway) -> None:
     """Run until the first signal asks to stop; a second one ends the process at once, as it would without us."""
+    _tidy_heap()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 

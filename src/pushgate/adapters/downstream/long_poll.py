@@ -59,7 +59,7 @@ class Question:
 
     def _events(self, is_over: bool) -> Reply | None:
         channel, ask = self.channel, self.ask
-        fields = topic_fields(channel, now=self.clock.wall()) | {"Cache-Control": "no-store"}
+        fields = topic_fields(channel) | {"Cache-Control": "no-store"}
         if not channel.has_document:
             if not is_over:
                 return None
@@ -169,10 +169,10 @@ def _first(question: Question) -> Reply:
     """Answer somebody who has no cursor yet: the whole document; raises a Refusal if there is none."""
     channel, now = question.channel, question.clock.wall()
     if not channel.has_document and channel.feed.topic.is_polling:  # the wait was shorter than the poll
-        return Reply(204, {**topic_fields(channel, now=now), **question.fields, "Cache-Control": "no-store"})
+        return Reply(204, {**topic_fields(channel), **question.fields, "Cache-Control": "no-store"})
     if refusal := refusal_for(channel, now=now):
         raise refusal
     event = channel.history.first()
     head = channel.history.head("snapshot")
-    fields = topic_fields(channel, now=now) | {"Cache-Control": "no-store", "Pushgate-Cursor": head}
+    fields = topic_fields(channel) | {"Cache-Control": "no-store", "Pushgate-Cursor": head}
     return Reply(200, {**fields, **question.fields, "Content-Type": JSON}, long_poll_body(head, [event]))

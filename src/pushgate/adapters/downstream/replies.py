@@ -50,12 +50,12 @@ class Reply:
         return http_head(f"{self.status} {HTTPStatus(self.status).phrase}", fields) + self.body
 
 
-def topic_fields(channel: Channel, *, now: float) -> dict[str, str]:
-    """Return what every answer about a topic says; ``now``: seconds since the epoch."""
-    status = channel.status
-    fields = {"Pushgate-State": status.state, "Vary": VARY}
-    if status.confirmed_at is not None:
-        fields["Age"] = str(max(0, round(now - status.confirmed_at)))
+def topic_fields(channel: Channel) -> dict[str, str]:
+    """Return what every answer about a topic says."""
+    feed = channel.feed
+    fields = {"Pushgate-State": feed.topic.state, "Vary": VARY}
+    if feed.age is not None:
+        fields["Age"] = str(round(feed.age))
     return fields
 
 

@@ -53,11 +53,11 @@ def document_reply(channel: Channel, ask: Ask, *, now: float, is_head: bool = Fa
     """Return the document, or 304 if the client has it; ``now``: seconds since the epoch."""
     if refusal := refusal_for(channel, now=now):
         raise refusal
-    fields = topic_fields(channel, now=now) | {"Cache-Control": _cache_control(channel, ask, now=now)}
-    original = channel.feed.original
-    etag = channel.history.etag if original is None else f"{channel.history.etag}.raw"
+    fields = topic_fields(channel) | {"Cache-Control": _cache_control(channel, ask, now=now)}
+    original = channel.feed.accepted
+    etag = channel.history.etag if original.body is None else f"{channel.history.etag}.raw"
     fields["ETag"] = f'W/"{etag}"'
-    if original is None and not is_head:
+    if original.body is None and not is_head:
         fields["Pushgate-Cursor"] = channel.history.head("snapshot")
     if ask.is_document:
         fields["Preference-Applied"] = f"wait={round(ask.wait or 0)}"
@@ -65,7 +65,7 @@ def document_reply(channel: Channel, ask: Ask, *, now: float, is_head: bool = Fa
         return Reply(304, fields)
     latest = channel.history.latest
     assert latest is not None, "refusal_for has looked"
-    if original is not None:
+    if original.body is not None:
         content_type, body = original.content_type or "application/octet-stream", original.body
     else:
         content_type, body = JSON, latest.snapshot
@@ -79,5 +79,5 @@ def _cache_control(channel: Channel, ask: Ask, *, now: float) -> str:
     status = channel.status
     if status.confirmed_at is None:
         return "private, no-cache"
-    age = max(0.0, now - status.confirmed_at)
+    age = channel.feed.age or 0.0
     return f"public, max-age={round(age + max(0.0, (status.next_poll_at or now) - now))}"

@@ -98,9 +98,7 @@ def open_stream(
     stream = EventStream(hub, channel, ask)
     transport = take_over(request, stream)
     if transport is not None:
-        head = http_head(
-            "200 OK", {**FIELDS, **topic_fields(channel, now=now), **fields, "Date": formatdate(now, usegmt=True)}
-        )
+        head = http_head("200 OK", {**FIELDS, **topic_fields(channel), **fields, "Date": formatdate(now, usegmt=True)})
         stream.begin(transport, ask.cursor, head + sse_retry(retry))
     return TakenOver()
 

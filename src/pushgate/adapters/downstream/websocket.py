@@ -150,6 +150,7 @@ class WebSocketStream(Subscriber):
                 self._join(clean_cursor(message.cursor), opening=b"")
             case Unsubscribe():
                 self._check_topic(message.topic)
+                self.cursor = self.channel.position(self)  # heartbeats go on, and move it nowhere
                 self._leave()
                 self._acknowledge(message)
             case Auth() | Send():
@@ -184,7 +185,7 @@ def _not_yet(data: bytes) -> None:
 
 def open_stream(request: web.BaseRequest, hub: Hub, channel: Channel, ask: Ask, *, clock: Clock) -> web.StreamResponse:
     """Answer the handshake, take the socket over and start the stream."""
-    head = accept_head(request, topic_fields(channel, now=clock.wall()))
+    head = accept_head(request, topic_fields(channel))
     stream = WebSocketStream(hub, channel, ask, clock)
     transport, tail = take_over_upgraded(request, stream)
     if transport is not None:

@@ -17,10 +17,10 @@ import aiohttp
 from yarl import URL
 
 from ... import __version__
+from ...answers import Answer
 from ...clock import Clock
 from ...config.upstreams import Upstream
 from ...errors import PollError
-from ...poller import Answer
 from ...routes import Route
 from ...values import UpstreamRequest, Validators
 
@@ -90,8 +90,11 @@ def _session(upstream: Upstream) -> aiohttp.ClientSession:
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     """Read the body in pieces, so that an endless one, or one that unfolds from a small gzip, stops at the limit."""
+    content = response.content
+    if content.is_eof() and content.total_bytes <= limit:
+        return content.read_nowait()  # a small answer came together with its head
     pieces, size = [], 0
-    async for piece in response.content.iter_any():
+    async for piece in content.iter_any():
         pieces.append(piece)
         size += len(piece)
         if size > limit:

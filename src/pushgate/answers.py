@@ -1,0 +1,60 @@
+"""
+What an upstream said, and what is kept of the answer that was accepted last.
+
+ETag and Last-Modified are kept and updated each on its own: a new answer replaces both with what it has, a 304 may
+bring a new value for one. Only an accepted answer leaves anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+from .values import Validators
+
+NO_VALIDATORS = Validators()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an upstream said. ``at``: when it was read, since the epoch; ``retry_after``: how long to leave it alone."""
+
+    status: int
+    content_type: str
+    body: bytes
+    validators: Validators
+    at: float
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What is kept of the accepted answer; its body and type only for ``short_poll: raw``."""
+
+    validators: Validators = NO_VALIDATORS
+    body_hash: bytes | None = None  # the same bytes are not parsed again
+    body: bytes | None = None
+    content_type: str = ""
+
+    @classmethod
+    def of(cls, answer: Answer, *, with_body: bool) -> Accepted:
+        body = answer.body if with_body else None
+        return cls(answer.validators, _hash(answer.body), body, answer.content_type)
+
+    def is_same(self, answer: Answer) -> bool:
+        """Whether the answer has the same bytes."""
+        return self.body_hash == _hash(answer.body)
+
+    def confirmed_by(self, answer: Answer) -> Accepted:
+        """Return what is kept after an answer that brought nothing new."""
+        if answer.status == 304:
+            kept, news = self.validators, answer.validators
+            merged = Validators(news.etag or kept.etag, news.last_modified or kept.last_modified)
+            return replace(self, validators=merged)
+        if self.is_same(answer):
+            return replace(self, validators=answer.validators)
+        return self  # a status that means "keep" says nothing about the document
+
+
+def _hash(body: bytes) -> bytes:
+    return blake2b(body, digest_size=16).digest()

@@ -1,0 +1,423 @@
+"""Clients that misbehave: whatever they do, nothing of them is left behind, and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import re
+import socket
+import struct
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+
+from pushgate.config.gateway import Gateway as Config
+from pushgate.gateway import Gateway
+from pushgate.hub import Hub
+
+DEADLINE = 12.0
+HEARTBEAT = 2.0  # the shortest that may be configured
+TCP_REPAIR = 19  # linux/tcp.h; Python has no name for it
+
+WEBSOCKET = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\n"
+)
+SSE = "Accept: text/event-stream\r\n"
+STREAMS = pytest.mark.parametrize("headers", [SSE, WEBSOCKET], ids=["sse", "websocket"])
+
+
+async def soon(condition: Callable[[], Any], *, timeout: float = DEADLINE) -> None:
+    async with asyncio.timeout(timeout):
+        while not condition():  # noqa: ASYNC110 (nobody tells when the last trace of a client is gone)
+            await asyncio.sleep(0.005)
+
+
+class Scene:
+    """A gateway in this process, the hub inside it, a backend whose document may grow, and a client that behaves."""
+
+    def __init__(self) -> None:
+        self.polls: Counter[str] = Counter()
+        self.padding = 0
+        self.changing = True
+        self.version = 0
+        self.backend = web.Server(self.answer, access_log=None)
+        self.hub: Hub
+        self.gateway: Gateway
+        self.port = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.polls[request.path] += 1
+        self.version += self.changing
+        return web.json_response({"n": self.version, "padding": "x" * self.padding})
+
+    def remember(self) -> None:
+        """Take note of what runs now: only this may run afterwards."""
+        self._tasks = asyncio.all_tasks()
+
+    async def connect(self, *, receive_buffer: int | None = None) -> socket.socket:
+        client = socket.socket()
+        if receive_buffer is not None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", self.port))
+        return client
+
+    async def request(self, headers: str, path: str = "/victim", **options: Any) -> socket.socket:
+        client = await self.connect(**options)
+        request = f"GET {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n"
+        await asyncio.get_running_loop().sock_sendall(client, request.encode())
+        return client
+
+    async def expect_nothing_left(self) -> None:
+        """No stream, no gauge, no task; and the topic is not polled any more once its linger is over."""
+        await soon(lambda: self.hub.streams == 0)
+        await soon(lambda: self.subscribers() == 0)
+        await soon(lambda: not self._leaked())
+        channels = [channel for name, channel in self.hub._channels.items() if name.startswith("/victim")]
+        assert [channel.count() for channel in channels] == [0] * len(channels)
+        await soon(lambda: all(channel.feed.is_idle() for channel in channels))
+        await soon(lambda: not any(channel.feed.topic.is_polling for channel in channels))
+        victim, control = self.polls["/victim"], self.polls["/control"]
+        await soon(lambda: self.polls["/control"] >= control + 8)  # which has the same interval
+        assert self.polls["/victim"] == victim, "it is still polled although nobody listens"
+
+    def _leaked(self) -> list[asyncio.Task[Any]]:
+        """Tasks that did not run before, but for this test, the backend's own and the control topic's polls."""
+        return [
+            task
+            for task in asyncio.all_tasks() - self._tasks - {asyncio.current_task()}
+            if not task.get_name().startswith("poll /control") and not self._is_of_backend(task)
+        ]
+
+    def _is_of_backend(self, task: asyncio.Task[Any]) -> bool:
+        frame = getattr(task.get_coro(), "cr_frame", None)
+        return frame is not None and frame.f_locals.get("self") in self.backend.connections
+
+    def subscribers(self) -> float:
+        text = self.gateway.metrics.text().decode()
+        return sum(float(value) for value in re.findall(r"^pushgate_subscribers\{.*\} (\S+)$", text, re.MULTILINE))
+
+    def metric(self, line: str) -> float:
+        text = self.gateway.metrics.text().decode()
+        found = re.search(rf"^{re.escape(line)} (\S+)$", text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+
+@pytest.fixture
+async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    here = Scene()
+
+    class HubInSight(Hub):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            here.hub = self
+
+    monkeypatch.setattr("pushgate.gateway.Hub", HubInSight)
+    runner = web.ServerRunner(here.backend, shutdown_timeout=0.1)
+    await runner.setup()
+    listener = socket.create_server(("127.0.0.1", 0))
+    await web.SockSite(runner, listener).start()
+    quick = {"every": "20ms", "linger": "60ms"}
+    config = Config.model_validate(
+        {
+            "version": 1,
+            "server": {"listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}, "heartbeat": "2s"},
+            "upstreams": {"backend": {"url": f"http://127.0.0.1:{listener.getsockname()[1]}"}},
+            "routes": {
+                "/victim": {"upstream": "backend", "poll": quick, "emit": ["snapshot"]},
+                "/control": {"upstream": "backend", "poll": {**quick, "while": "always"}},
+            },
+        }
+    )
+    async with Gateway(config).serving() as here.gateway:
+        assert here.gateway.address is not None
+        here.port = here.gateway.address[1]
+        await soon(lambda: here.polls["/control"])
+        here.remember()
+        yield here
+    await runner.cleanup()
+
+
+async def read_to_the_end(client: socket.socket) -> bytes:
+    """Return all that the server sends until it closes or cuts the connection."""
+    loop = asyncio.get_running_loop()
+    received = bytearray()
+    async with asyncio.timeout(DEADLINE):
+        try:
+            while piece := await loop.sock_recv(client, 65536):
+                received += piece
+        except ConnectionError:
+            pass
+    return bytes(received)
+
+
+async def read_until(client: socket.socket, wanted: bytes) -> bytes:
+    loop = asyncio.get_running_loop()
+    received = b""
+    async with asyncio.timeout(DEADLINE):
+        while wanted not in received:
+            piece = await loop.sock_recv(client, 65536)
+            assert piece, f"closed before {wanted!r}: {received[-300:]!r}"
+            received += piece
+    return received
+
+
+class TestNeverReads:
+    @STREAMS
+    async def test_it_is_given_up(self, headers: str, scene: Scene) -> None:
+        """It costs a cursor and one unwritten event, never a backlog; when it takes nothing for long, it is cut."""
+        scene.padding = 100_000
+        client = await scene.request(headers, receive_buffer=4096)
+        with client:
+            await soon(lambda: scene.hub.streams == 1)
+            [subscriber] = scene.hub.everyone()
+            await soon(lambda: subscriber.is_paused)
+            transport = getattr(subscriber, "_transport", None) or subscriber._conversation.transport
+            waiting = transport.get_write_buffer_size()
+            assert waiting <= 2 * scene.padding
+            version = scene.version
+            await soon(lambda: scene.version > version + 20)
+            if subscriber.is_paused:
+                assert transport.get_write_buffer_size() <= waiting
+            await scene.expect_nothing_left()
+
+    async def test_nobody_else_waits_for_it(self, scene: Scene) -> None:
+        """Beside it, a client that reads gets every change at once."""
+        scene.padding = 100_000
+        with await scene.request(SSE, receive_buffer=4096):
+            await soon(lambda: scene.hub.streams == 1 and next(iter(scene.hub.everyone())).is_paused)
+            seen = []
+            async with ClientSession(read_bufsize=2**22) as session, asyncio.timeout(DEADLINE):
+                url = f"http://127.0.0.1:{scene.port}/victim"
+                async with session.get(url, headers={"Accept": "text/event-stream"}) as answer:
+                    async for line in answer.content:
+                        if line.startswith(b"data: ") and b'"padding"' in line:
+                            seen.append(json.loads(line[6:])["n"])
+                        if len(seen) == 30:
+                            break
+            numbers = range(seen[0], seen[0] + 400)
+            assert [n for n in numbers if n in seen] == seen
+        await scene.expect_nothing_left()
+
+
+class TestVanishesWithoutFin:
+    @STREAMS
+    async def test_its_system_resets_the_connection(self, headers: str, scene: Scene) -> None:
+        """A crash, or a closed lid and a reset from the router: no closing handshake of any kind."""
+        clients = [await scene.request(headers) for _ in range(10)]
+        await soon(lambda: scene.hub.streams == 10)
+        for client in clients:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+        await scene.expect_nothing_left()
+
+    @STREAMS
+    async def test_not_a_word(self, headers: str, scene: Scene) -> None:
+        """It is noticed when the next heartbeat, or the next change, finds nobody."""
+        scene.changing = False
+        client = await scene.request(headers)
+        await soon(lambda: scene.hub.streams == 1)
+        try:
+            client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)  # in this state a close sends nothing
+        except OSError as error:
+            client.close()
+            pytest.skip(f"only the system's administrator may close a socket in silence: {error}")
+        client.close()
+        await scene.expect_nothing_left()
+
+    async def test_while_it_waits_for_a_long_poll(self, scene: Scene) -> None:
+        scene.changing = False
+        client = await scene.request("", "/victim?wait=0")
+        answer = await read_until(client, b"]}")
+        cursor = re.search(rb"Pushgate-Cursor: (\S+)", answer)[1].decode()
+        parked = [await scene.request("", f"/victim?cursor={cursor}&wait=50") for _ in range(10)]
+        channel = scene.hub._channels["/victim"]
+        await soon(lambda: channel.count() == 10)
+        for one in [client, *parked]:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            one.close()
+        await scene.expect_nothing_left()
+
+
+class TestReconnectsTooFast:
+    @pytest.mark.parametrize("headers", [SSE, WEBSOCKET, ""], ids=["sse", "websocket", "short_poll"])
+    async def test_it_connects_and_leaves_without_end(self, headers: str, scene: Scene) -> None:
+        """Three hundred connections, most of which end before they are answered, cost no poll of their own."""
+        before = scene.polls["/victim"], scene.polls["/control"]
+        for number in range(300):
+            client = await scene.request(headers)
+            if number % 10 == 0:
+                await asyncio.get_running_loop().sock_recv(client, 1)
+            client.close()
+        polls = scene.polls["/victim"] - before[0]
+        control = scene.polls["/control"] - before[1]
+        assert polls <= control + 5
+        await scene.expect_nothing_left()
+
+
+def frame(opcode: int, data: bytes, *, is_masked: bool = True, length: bytes | None = None) -> bytes:
+    """A WebSocket frame (RFC 6455 section 5.2); ``opcode`` is the whole first byte. The mask is all zeros."""
+    mask = 0x80 if is_masked else 0
+    size = bytes([mask | len(data)]) if length is None else bytes([mask | length[0]]) + length[1:]
+    return bytes([opcode]) + size + (bytes(4) if is_masked else b"") + data
+
+
+GARBAGE = {
+    "unmasked": (frame(0x81, b"hi", is_masked=False), 1002),
+    "reserved opcode": (frame(0x83, b"hi"), 1002),
+    "reserved bit": (frame(0xC1, b"hi"), 1002),
+    "fragmented ping": (frame(0x09, b"hi"), 1002),
+    "long ping": (frame(0x89, b"x" * 126, length=b"\x7e\x00\x7e"), 1002),
+    "continues nothing": (frame(0x80, b"hi"), 1002),
+    "one byte of a close code": (frame(0x88, b"\x03"), 1002),
+    "impossible close code": (frame(0x88, b"\x00\x01"), 1002),
+    "larger than the world": (frame(0x81, b"", length=b"\x7f" + b"\x7f" * 8), 1009),
+    "not UTF-8": (frame(0x81, b'{"op":"\xff"}'), 1008),  # it is not JSON either
+    "an HTTP request": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1002),
+}
+
+
+class TestSendsGarbageFrames:
+    @pytest.mark.parametrize("crime", GARBAGE)
+    async def test_it_is_told_and_cut(self, crime: str, scene: Scene) -> None:
+        """A close frame says what was wrong, and the connection ends although the client never answers it."""
+        garbage, code = GARBAGE[crime]
+        with await scene.request(WEBSOCKET) as client:
+            await read_until(client, b'"snapshot"')
+            scene.changing = False
+            await asyncio.get_running_loop().sock_sendall(client, garbage)
+            rest = await read_to_the_end(client)
+            closes = [struct.unpack(">H", match)[0] for match in re.findall(rb"\x88[\x02-\x7d]([\x00-\xff]{2})", rest)]
+            assert code in closes, f"{crime}: closed with {closes}: {rest[-200:]!r}"
+            await scene.expect_nothing_left()
+
+    async def test_noise(self, scene: Scene) -> None:
+        """Whatever random bytes mean, the connection ends."""
+        clients = [await scene.request(WEBSOCKET) for _ in range(20)]
+        for client in clients:
+            await read_until(client, b'"snapshot"')
+            await asyncio.get_running_loop().sock_sendall(client, os.urandom(600))
+        for client in clients:
+            client.shutdown(socket.SHUT_WR)
+            await read_to_the_end(client)
+            client.close()
+        await scene.expect_nothing_left()
+
+
+class TestHalfCloses:
+    @STREAMS
+    async def test_a_stream_ends(self, headers: str, scene: Scene) -> None:
+        """Who says that it will never say anything again has left, as far as anybody can tell."""
+        with await scene.request(headers) as client:
+            await read_until(client, b'"padding"')
+            client.shutdown(socket.SHUT_WR)
+            await read_to_the_end(client)
+            await scene.expect_nothing_left()
+
+    async def test_a_parked_client_ends(self, scene: Scene) -> None:
+        scene.changing = False
+        with await scene.request("", "/victim?wait=0") as client:
+            answer = await read_until(client, b"]}")
+            cursor = re.search(rb"Pushgate-Cursor: (\S+)", answer)[1].decode()
+            with await scene.request("", f"/victim?cursor={cursor}&wait=50") as parked:
+                await soon(lambda: scene.hub._channels["/victim"].count() == 1)
+                parked.shutdown(socket.SHUT_WR)
+                await read_to_the_end(parked)
+        await scene.expect_nothing_left()
+
+
+class TestSendsAHugeHeader:
+    @pytest.mark.parametrize(
+        "request_head",
+        [
+            f"GET /victim HTTP/1.1\r\nHost: x\r\nX: {'x' * 1_000_000}\r\n\r\n",
+            f"GET /victim?{'x' * 1_000_000} HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /victim HTTP/1.1\r\nHost: x\r\n" + "X: y\r\n" * 100_000 + "\r\n",
+        ],
+        ids=["one field", "request line", "many fields"],
+    )
+    async def test_it_is_refused(self, request_head: str, scene: Scene) -> None:
+        """It is told so before all of it has been read, and its connection is closed."""
+        with await scene.connect() as client:
+            try:
+                await asyncio.get_running_loop().sock_sendall(client, request_head.encode())
+            except ConnectionError:
+                pass  # closed before it had said everything
+            answer = await read_to_the_end(client)
+            assert not answer or re.match(rb"HTTP/1\.[01] (400|414|431) ", answer), answer[:200]
+        await scene.expect_nothing_left()
+
+    async def test_one_that_never_ends(self, scene: Scene) -> None:
+        """A field that goes on and on is cut off; what it sent is not kept."""
+        with await scene.connect() as client:
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(client, b"GET /victim HTTP/1.1\r\nX: ")
+            with pytest.raises(ConnectionError):
+                async with asyncio.timeout(DEADLINE):
+                    while True:
+                        await loop.sock_sendall(client, b"x" * 65536)
+        await scene.expect_nothing_left()
+
+
+class TestPipelinesEverything:
+    async def test_all_is_answered_in_order(self, scene: Scene) -> None:
+        """Fifty requests in one breath, the last with a close, get fifty answers."""
+        scene.changing = False
+        paths = ["/victim", "/nothing", "/victim?wait=0", "/victim?foo=1", "/control"] * 10
+        expected = [b"200", b"404", b"200", b"400", b"200"] * 10
+        requests = "".join(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\n{'Connection: close' if last else 'X: y'}\r\n\r\n"
+            for path, last in zip(paths, [False] * 49 + [True], strict=True)
+        )
+        with await scene.connect() as client:
+            await asyncio.get_running_loop().sock_sendall(client, requests.encode())
+            answers = await read_to_the_end(client)
+            assert re.findall(rb"HTTP/1\.1 (\d+) ", answers) == expected
+        await scene.expect_nothing_left()
+
+    async def test_behind_a_long_poll_that_waits(self, scene: Scene) -> None:
+        """What it sends while its long poll waits is answered afterwards, on the same connection."""
+        scene.changing = False
+        with await scene.request("", "/victim?wait=0") as client:
+            cursor = re.search(rb"Pushgate-Cursor: (\S+)", await read_until(client, b"]}"))[1].decode()
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(client, f"GET /victim?cursor={cursor}&wait=50 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            await soon(lambda: scene.hub._channels["/victim"].count() == 1)
+            await loop.sock_sendall(client, b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            scene.changing = True
+            answers = await read_to_the_end(client)
+            assert re.findall(rb"HTTP/1\.1 (\d+) ", answers) == [b"200", b"404"]
+        await scene.expect_nothing_left()
+
+    async def test_together_with_a_long_poll_that_waits(self, scene: Scene) -> None:
+        """If all of it comes in one segment, aiohttp has both requests in hand: the first is not made to wait."""
+        scene.changing = False
+        with await scene.request("", "/victim?wait=0") as client:
+            cursor = re.search(rb"Pushgate-Cursor: (\S+)", await read_until(client, b"]}"))[1].decode()
+            both = f"GET /victim?cursor={cursor}&wait=50 HTTP/1.1\r\nHost: x\r\n\r\n"
+            both += "GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            await asyncio.get_running_loop().sock_sendall(client, both.encode())
+            answers = await read_to_the_end(client)
+            assert re.findall(rb"HTTP/1\.1 (\d+) ", answers) == [b"204", b"404"]
+        await scene.expect_nothing_left()
+
+    async def test_without_end(self, scene: Scene) -> None:
+        """Who goes on sending while its long poll waits is cut off."""
+        scene.changing = False
+        with await scene.request("", "/victim?wait=0") as client:
+            cursor = re.search(rb"Pushgate-Cursor: (\S+)", await read_until(client, b"]}"))[1].decode()
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(client, f"GET /victim?cursor={cursor}&wait=50 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            await soon(lambda: scene.hub._channels["/victim"].count() == 1)
+            with pytest.raises(ConnectionError):
+                async with asyncio.timeout(DEADLINE):
+                    while True:
+                        await loop.sock_sendall(client, b"GET /victim HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+        await scene.expect_nothing_left()

@@ -1,0 +1,143 @@
+"""How events are written, read back by other means."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from pushgate.errors import NoSuchTopic, Overloaded
+from pushgate.values import Event, Status
+from pushgate.wire import (
+    ack_message,
+    envelope,
+    heartbeat_event,
+    http_head,
+    long_poll_body,
+    problem_body,
+    problem_event,
+    problem_message,
+    sse_block,
+    sse_message,
+    sse_retry,
+    status_event,
+    text_frame,
+    websocket_frame,
+)
+from slowclients import read_frames, read_sse
+
+EVENT = Event("patch", "E.1.S.H", 0.0, '[{"op":"add","path":"/ü","value":"\u2028"}]'.encode())
+BARE = Event("heartbeat", None, 0.0, b"{}")
+STATUS = Status("stale", 0.0, "timeout", 1.0, None)
+ENVELOPE = {
+    "event": "patch",
+    "id": "E.1.S.H",
+    "at": "1970-01-01T00:00:00.000Z",
+    "data": [{"op": "add", "path": "/ü", "value": "\u2028"}],
+}
+
+
+def test_an_envelope_carries_what_framing_does_not() -> None:
+    """Event, id and time in front of the data; no id where there is none."""
+    assert json.loads(envelope(EVENT)) == ENVELOPE
+    assert list(json.loads(envelope(EVENT))) == ["event", "id", "at", "data"]
+    assert "id" not in json.loads(envelope(BARE))
+
+
+def test_an_sse_block_is_one_event() -> None:
+    """The block has an id, a name and one data line with nothing around the data."""
+    (event,) = read_sse(sse_block(EVENT))
+    assert (event["event"], event["id"], event["data"]) == ("patch", "E.1.S.H", ENVELOPE["data"])
+    assert event["fields"] == {"id", "event", "data"}
+    assert sse_block(EVENT).count(b"\n") == 4
+
+
+def test_a_block_without_id_leaves_the_last_one() -> None:
+    """An event that is no position has no id line, so a client keeps the id it has."""
+    first, second = read_sse(sse_block(EVENT) + sse_block(BARE))
+    assert second["event"] == "heartbeat"
+    assert second["id"] == first["id"] == "E.1.S.H"
+    assert b"id:" not in sse_block(BARE)
+
+
+def test_a_message_is_for_onmessage() -> None:
+    """Unnamed, its data is the envelope, and the id stands on its line too."""
+    (event,) = read_sse(sse_message(EVENT))
+    assert (event["event"], event["id"], event["data"]) == ("message", "E.1.S.H", ENVELOPE)
+
+
+def test_retry_is_a_line_in_front_of_a_block() -> None:
+    """``retry`` is in whole milliseconds and part of the block that follows."""
+    assert sse_retry(1.2345) == b"retry: 1234\n"
+    (event,) = read_sse(sse_retry(2) + sse_block(EVENT))
+    assert event["fields"] == {"retry", "id", "event", "data"}
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 200_000])
+def test_frames_of_every_length(size: int) -> None:
+    """A text frame is final and unmasked, and its length takes one, three or nine bytes."""
+    frame = text_frame(b"x" * size)
+    assert read_frames(frame + frame) == [(1, b"x" * size)] * 2
+    assert frame[0] == 0x81 and not frame[1] & 0x80
+    assert len(frame) - size == (2 if size < 126 else 4 if size < 65_536 else 10)
+
+
+def test_a_websocket_event_is_an_envelope_in_a_frame() -> None:
+    """One envelope in each text message."""
+    ((opcode, payload),) = read_frames(websocket_frame(EVENT))
+    assert (opcode, json.loads(payload)) == (1, ENVELOPE)
+
+
+def test_a_long_poll_is_a_cursor_and_events() -> None:
+    """The body holds the cursor to come back with and the envelopes, none or many."""
+    assert json.loads(long_poll_body("E.1.S.H", [EVENT, EVENT])) == {"cursor": "E.1.S.H", "events": [ENVELOPE] * 2}
+    assert json.loads(long_poll_body("E.1.S.H", [])) == {"cursor": "E.1.S.H", "events": []}
+
+
+def test_a_status_is_news_but_no_position() -> None:
+    """All times are RFC 3339 or null; there is no id."""
+    event = status_event(STATUS, at=2.0)
+    assert (event.kind, event.id) == ("status", None)
+    assert json.loads(event.data) == {
+        "state": "stale",
+        "since": "1970-01-01T00:00:00.000Z",
+        "reason": "timeout",
+        "confirmed_at": "1970-01-01T00:00:01.000Z",
+        "next_poll_at": None,
+    }
+
+
+def test_a_heartbeat_repeats_a_position() -> None:
+    """Its id is whatever the subscriber has, or none."""
+    assert heartbeat_event(STATUS, id="E.1.S.H", at=2.0).id == "E.1.S.H"
+    assert heartbeat_event(STATUS, id=None, at=2.0).id is None
+    data = json.loads(heartbeat_event(STATUS, id=None, at=2.0).data)
+    assert data == {"at": "1970-01-01T00:00:02.000Z", "state": "stale", "confirmed_at": "1970-01-01T00:00:01.000Z"}
+
+
+def test_answers_to_messages_have_their_ref() -> None:
+    """Whatever JSON the client called its message comes back with the answer."""
+    for ref in (None, 7, "x", {"a": [1]}):
+        ack = json.loads(ack_message(ref=ref, at=0))
+        problem = json.loads(problem_message(NoSuchTopic("none"), ref=ref, at=0))
+        assert (ack["event"], ack["ref"]) == ("ack", ref)
+        assert (problem["event"], problem["ref"], problem["code"]) == ("problem", ref, "no_such_topic")
+
+
+def test_a_refusal_is_a_problem() -> None:
+    """RFC 9457 with a stable code; on a stream an event without an id."""
+    body = json.loads(problem_body(NoSuchTopic("nothing here")))
+    assert (body["status"], body["code"], body["detail"]) == (404, "no_such_topic", "nothing here")
+    event = problem_event(Overloaded("full", retry_after=5), at=0)
+    assert (event.kind, event.id, json.loads(event.data)) == (
+        "problem",
+        None,
+        {"code": "overloaded", "message": "full"},
+    )
+
+
+def test_a_head_is_lines() -> None:
+    """Status line, fields, an empty line."""
+    head = http_head("200 OK", {"A": "b", "C": "d"})
+    assert re.fullmatch(rb"HTTP/1\.1 200 OK\r\nA: b\r\nC: d\r\n\r\n", head)
