@@ -22,7 +22,7 @@ from .routes import Route, TopicName
 from .values import Event, Mode, Status, Transport
 from .wire import Form, heartbeat_event, status_event
 
-# A subscriber whose transport took nothing for so many heartbeats is not slow but gone.
+# A subscriber whose transport took nothing for so many heartbeats is not slow but gone. Most kernels see it sooner.
 MAX_MISSED_BEATS = 4
 
 

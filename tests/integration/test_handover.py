@@ -446,7 +446,7 @@ class TestListener:
                     options = {
                         "TCP_NODELAY": 1,
                         "TCP_NOTSENT_LOWAT": NOTSENT_BYTES,
-                        "TCP_USER_TIMEOUT": HEARTBEAT * 1000,
+                        "TCP_USER_TIMEOUT": 2 * HEARTBEAT * 1000,
                         "TCP_KEEPIDLE": HEARTBEAT,
                         "TCP_KEEPINTVL": round(HEARTBEAT / 4),
                         "TCP_KEEPCNT": 4,
