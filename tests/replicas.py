@@ -25,6 +25,10 @@ def position_of(cursor: str) -> Position:
     return epoch, int(number)
 
 
+def scope_of(cursor: str) -> str:
+    return cursor.split(".")[2]
+
+
 def canonical(value: Any) -> str:
     """Equal texts for what JSON calls equal: 1 and 1.0, but not 1 and true; whatever the order of keys."""
     if isinstance(value, float) and value.is_integer():
@@ -67,6 +71,7 @@ class Replica:
         self.kinds: list[str] = []  # of all changes that were applied
         self.status: str | None = None
         self._key = key
+        self._scope: str | None = None  # of the cursors of whole documents; others know no order
         self._last: Position | None = None  # of the latest change on this subscription
 
     def subscribe(self) -> None:
@@ -84,8 +89,12 @@ class Replica:
             self.kinds.append(kind)
             self._check_order(cursor)
             self._change(kind, data)
+        if kind == "snapshot":
+            self._scope = scope_of(cursor)
         if cursor:
             self.cursor = cursor
+            # A heartbeat may carry an ``items`` client over a change of nothing but the order.
+            self.is_ordered = self.is_ordered and scope_of(cursor) == self._scope
             if self.document is not NOTHING:
                 self.states.append((position_of(cursor), self.document, self.is_ordered))
 
