@@ -85,9 +85,10 @@ async def bare(port: int, path: str) -> AsyncIterator[Callable[[], float]]:
 
 @asynccontextmanager
 async def pushgate(port: int, path: str) -> AsyncIterator[Callable[[], float]]:
-    """The gateway with topics that are polled although nobody listens; yields a function that counts its polls."""
+    """The gateway, in the process that ``pushgate run`` makes for it; yields a function that counts its polls."""
     from prometheus_client.parser import text_string_to_metric_families
 
+    from pushgate.cli.run import tidy_heap
     from pushgate.config.gateway import Gateway as Config
     from pushgate.gateway import Gateway
 
@@ -109,6 +110,7 @@ async def pushgate(port: int, path: str) -> AsyncIterator[Callable[[], float]]:
         samples = [sample for family in families for sample in family.samples if sample.name == "pushgate_polls_total"]
         return sum(sample.value for sample in samples if sample.labels["outcome"] in ("unchanged", "not_modified"))
 
+    tidy_heap()
     async with Gateway(Config.model_validate(config)).serving() as gateway:
         yield unchanged
 

@@ -32,7 +32,7 @@ def run(file: ConfigFile = "gateway.yaml") -> None:
         raise typer.Exit(1) from None
 
 
-def _tidy_heap() -> None:
+def tidy_heap() -> None:
     """
     Let the collector pass over what lives as long as the process, and look less often at the rest.
 
@@ -45,7 +45,7 @@ def _tidy_heap() -> None:
 
 async def _until_told(gateway: Gateway) -> None:
     """Run until the first signal asks to stop; a second one ends the process at once, as it would without us."""
-    _tidy_heap()
+    tidy_heap()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
