@@ -66,6 +66,11 @@ class ScriptedBackend:
         async with asyncio.timeout(PATIENCE), self._news:
             await self._news.wait_for(lambda: self._answered >= already + times)
 
+    async def begun(self) -> None:
+        """Wait until a request is under way."""
+        async with asyncio.timeout(PATIENCE), self._news:
+            await self._news.wait_for(lambda: self.under_way > 0)
+
     async def is_left_alone(self, seconds: float) -> bool:
         """Whether no request comes for so long: an absence takes time to be seen."""
         before = len(self.requests)
@@ -77,6 +82,8 @@ class ScriptedBackend:
         self.requests.append(Asked(request.raw_path, headers, asyncio.get_running_loop().time()))
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
+        async with self._news:
+            self._news.notify_all()
         try:
             return await self._answer(request)
         finally:

@@ -45,6 +45,10 @@ class Accepted:
         """Whether the answer has the same bytes."""
         return self.body_hash == _hash(answer.body)
 
+    def in_doubt(self) -> Accepted:
+        """Return what is kept while the upstream has said once that there is no document: nothing to ask with."""
+        return replace(self, validators=NO_VALIDATORS)
+
     def confirmed_by(self, answer: Answer) -> Accepted:
         """Return what is kept after an answer that brought nothing new."""
         if answer.status == 304:

@@ -12,7 +12,7 @@ Rule 3: nothing here awaits. Looking at the history and joining a lane are one s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol
 
 from .changes import Change
@@ -68,6 +68,9 @@ class Subscriber:
 class Waiter(Protocol):
     """Somebody who waits for the next change only: a parked long poll."""
 
+    channel: Channel
+    transport_name: ClassVar[Transport]
+
     def wake(self) -> None:
         """Look again: a document was appended."""
 
@@ -103,11 +106,6 @@ class Channel:
     def has_document(self) -> bool:
         return self.history.latest is not None
 
-    def subscribers(self) -> Iterator[Subscriber]:
-        for lane in self._lanes.values():
-            yield from lane
-        yield from self._behind
-
     def count(self) -> int:
         return sum(map(len, self._lanes.values())) + len(self._behind) + len(self._waiters)
 
@@ -117,6 +115,7 @@ class Channel:
         """Add a subscriber and write ``opening`` and its first event; from here on it gets everything."""
         self.feed.joined()
         subscriber.cursor = None if cursor == "now" else cursor
+        subscriber.bare_at = None
         self._behind[subscriber] = None
         latest = self.history.latest
         if latest is None:
@@ -195,10 +194,6 @@ class Channel:
     def _wake(self) -> None:
         for waiter in list(self._waiters):
             waiter.wake()
-
-    def finish_waiting(self) -> None:
-        for waiter in list(self._waiters):
-            waiter.finish()
 
     def _fan_out(self, data: bytes, lane: dict[Subscriber, None]) -> None:
         subscribers = list(lane)  # a full buffer takes its subscriber out of the lane while we write

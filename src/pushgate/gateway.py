@@ -120,7 +120,7 @@ class Gateway:
         for subscriber in hub.everyone():
             subscriber.farewell(retry_after=front.retry)
         deadline = self.clock.now() + GRACE
-        while hub.streams and self.clock.now() < deadline:
+        while hub.connections and self.clock.now() < deadline:
             await self.clock.sleep(0.02)
         for subscriber in hub.everyone():
             subscriber.abort()

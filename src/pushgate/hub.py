@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .channel import Channel, Subscriber
+from .channel import Channel, Subscriber, Waiter
 from .errors import Overloaded
 from .poller import Means
 from .routes import Route, TopicName
@@ -25,7 +25,8 @@ class Hub:
         self._per_route: dict[str, int] = {}
         self._wheel: list[dict[Subscriber, None]] = [{} for _ in range(WHEEL_TURNS)]
         self._turn = 0
-        self.streams = 0
+        self._parked: dict[Waiter, None] = {}
+        self._streams = 0
         means.metrics.watch_subscribers(self._count_subscribers)
 
     def channel(self, route: Route, name: TopicName) -> Channel:
@@ -53,19 +54,36 @@ class Hub:
                 return
         raise Overloaded(complaint, retry_after=route.terms.linger if route else 30.0)
 
+    @property
+    def connections(self) -> int:
+        """Sockets that are ours: streams and parked long polls."""
+        return self._streams + len(self._parked)
+
+    def park(self, waiter: Waiter) -> None:
+        self._parked[waiter] = None
+        self._means.metrics.connected(waiter.transport_name)
+
+    def unpark(self, waiter: Waiter) -> None:
+        self._parked.pop(waiter, None)
+
+    def finish_waiting(self) -> None:
+        """Answer every parked long poll with whatever there is to say."""
+        for waiter in list(self._parked):
+            waiter.finish()
+
     # The heartbeat wheel.
 
     def enter(self, subscriber: Subscriber) -> None:
         """Take a stream in; the turn that has just passed comes last, a whole interval from now."""
         subscriber.turn = (self._turn - 1) % WHEEL_TURNS
         self._wheel[subscriber.turn][subscriber] = None
-        self.streams += 1
+        self._streams += 1
         self._means.metrics.connected(subscriber.transport_name)
 
     def exit(self, subscriber: Subscriber) -> None:
         if subscriber in self._wheel[subscriber.turn]:
             del self._wheel[subscriber.turn][subscriber]
-            self.streams -= 1
+            self._streams -= 1
 
     def turn_wheel(self) -> None:
         """Give the subscribers of the next turn their heartbeat."""
@@ -76,11 +94,6 @@ class Hub:
     def everyone(self) -> list[Subscriber]:
         return [subscriber for turn in self._wheel for subscriber in turn]
 
-    def finish_waiting(self) -> None:
-        """Answer every parked long poll with whatever there is to say."""
-        for channel in self._channels.values():
-            channel.finish_waiting()
-
     def close(self) -> None:
         """End all polling."""
         for channel in self._channels.values():
@@ -88,7 +101,8 @@ class Hub:
 
     def _count_subscribers(self) -> Iterator[tuple[str, str, int]]:
         counts: dict[tuple[str, str], int] = {}
-        for subscriber in self.everyone():
-            key = (subscriber.channel.route.name, subscriber.transport_name)
+        clients: list[Subscriber | Waiter] = [*self.everyone(), *self._parked]
+        for client in clients:
+            key = (client.channel.route.name, client.transport_name)
             counts[key] = counts.get(key, 0) + 1
         yield from ((route, transport, number) for (route, transport), number in counts.items())

@@ -30,9 +30,15 @@ PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SEGMENT_SAFE = "!$&'()*+,;=:@~-._"  # pchar of RFC 3986 section 3.3 without the percent sign
 _QUERY_SAFE = "~-._"
 _UNSAFE_IN_SEGMENT = re.compile(r"[/\\\x00-\x1f\x7f]")
+_ABSOLUTE_FORM = re.compile(r"\Ahttps?://[^/?]*", re.IGNORECASE)
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 Target = TypeVar("Target")
+
+
+def origin_form(target: str) -> str:
+    """Return the path and query of a request target that may be a whole URL (RFC 9112 section 3.2.2)."""
+    return _ABSOLUTE_FORM.sub("", target, count=1)
 
 
 def decode_path(raw: str) -> tuple[str, ...]:

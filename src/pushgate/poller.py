@@ -145,11 +145,6 @@ class Feed:
         """Whether the topic may be forgotten: nobody listens, and its linger is over or it has no document anyway."""
         return self.topic.is_worthless or not self.topic.is_wanted(self._means.clock.now())
 
-    def is_overdue(self) -> bool:
-        """Whether the topic slept past its next poll, so that its document is older than the route promises."""
-        due = self.topic.next_poll_at
-        return due is not None and self._means.clock.now() >= due
-
     def is_expired(self) -> bool:
         return self.topic.is_expired(self._means.clock.now())
 
@@ -249,6 +244,8 @@ class Feed:
         match event:
             case Unchanged():
                 self.accepted = self.accepted.confirmed_by(answer)
+            case Missing() if self.topic.state != "gone":
+                self.accepted = self.accepted.in_doubt()
             case Missing():
                 self.accepted = Accepted()
             case Answered():

@@ -79,7 +79,7 @@ class Route:
         }
 
         self._named = lru_cache(maxsize=NAMES_REMEMBERED)(self._name)
-        self.standing = frozenset(self.topic(values, {}) for values in config.standing_topics())
+        self.standing = frozenset(map(self._standing_topic, config.standing_topics()))
 
     def __repr__(self) -> str:
         return f"<Route {self.name}>"
@@ -120,6 +120,11 @@ class Route:
         if missing:
             raise BadRequest(f"{self.name} needs the query parameter {min(missing)!r}")
         return self._named(tuple(values.items()), tuple(listed.items()))
+
+    def _standing_topic(self, values: Mapping[str, str]) -> TopicName:
+        """Name a topic of ``poll.topics``, which may hold listed query parameters beside those of the path."""
+        query = {name: value for name, value in values.items() if name in self._rules}
+        return self.topic({name: value for name, value in values.items() if name not in query}, query)
 
     def _name(self, values: tuple[tuple[str, str], ...], listed: tuple[tuple[str, str], ...]) -> TopicName:
         path = decode_path(fill_path(self.name, dict(values)))

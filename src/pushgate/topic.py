@@ -140,6 +140,7 @@ class Topic:
         self.next_poll_at: float | None = None  # None until the first poll, and while one is under way
         self.failures = 0  # in a row
         self.is_polling = False
+        self.is_catching_up = False  # the poll under way is that of a topic that slept past its time
 
         self._listeners = 0
         self._idle_since: float | None = -math.inf  # None while somebody listens
@@ -194,6 +195,7 @@ class Topic:
         """Poll a topic that slept, if it is time; from then on by a grid of its own."""
         if self.next_poll_at is None or now >= self.next_poll_at:
             self._tick = now
+            self.is_catching_up = True
         return self._poll_or_wait(now)
 
     def _poll_or_wait(self, now: float) -> list[Command]:
@@ -206,7 +208,7 @@ class Topic:
         return [Poll(conditional=self._not_modified < VERIFY_AFTER)]
 
     def _polled(self, event: Answered | Unchanged | Missing | Failed, *, now: float, chance: float) -> list[Command]:
-        self.is_polling = False
+        self.is_polling = self.is_catching_up = False
         was = self.state
         commands: list[Command] = []
         match event:
@@ -245,7 +247,6 @@ class Topic:
 
     def _on_missing(self, event: Missing, now: float) -> list[Command]:
         self._missing += 1
-        self.confirmed_at = now
         if self.has_document and self._missing < GONE_CONFIRMATIONS:
             return []
         self._confirm("gone", now)
@@ -254,6 +255,7 @@ class Topic:
     def _on_failure(self, event: Failed, now: float) -> None:
         self.failures += 1
         self.reason = event.reason
+        self._missing = 0  # no longer in a row
         if self.state == "live" and self.failures >= self._terms.stale_after:
             self._enter("stale", now)
 

@@ -50,6 +50,25 @@ async def test_many_cost_what_one_costs(backend: ScriptedBackend, number: int) -
         assert sum(gaps) / len(gaps) > 0.9 * EVERY
 
 
+async def test_everybody_who_finds_a_document_overdue_gets_the_new_one(backend: ScriptedBackend) -> None:
+    """Who wakes a topic waits for its poll, and so does everybody who comes while that poll is under way."""
+    backend.serve({"n": 1})
+    async with (
+        running_gateway(backend, {"/t": route(poll={"every": "50ms", "linger": "0s"})}) as gateway,
+        http_client() as client,
+    ):
+        assert (await client.get(f"{gateway.base}/t")).json() == {"n": 1}
+        await asyncio.sleep(3 * EVERY)  # the document becomes overdue by the passing of time alone
+        backend.serve({"n": 2})
+        backend.delay = 0.2
+        async with asyncio.TaskGroup() as tasks:
+            first = tasks.create_task(client.get(f"{gateway.base}/t"))
+            await backend.begun()
+            second = tasks.create_task(client.get(f"{gateway.base}/t"))
+        assert (first.result().json(), second.result().json()) == ({"n": 2}, {"n": 2})
+        assert len(backend.requests) == 2
+
+
 @pytest.mark.parametrize("number", [1, 10])
 async def test_a_cold_topic_is_polled_once_for_everybody(backend: ScriptedBackend, number: int) -> None:
     """Everybody who waits for the first document of a topic shares one poll."""
@@ -159,3 +178,19 @@ async def test_an_unchanged_answer_is_no_news(backend: ScriptedBackend, transpor
         assert await gateway.metric("pushgate_changes_total", route="/t") == 2
         assert await gateway.metric("pushgate_polls_total", route="/t", outcome="not_modified") >= 3
         assert any("if-none-match" in asked.headers for asked in backend.requests)
+
+
+async def test_a_backend_that_knows_only_last_modified_is_asked_with_it(backend: ScriptedBackend) -> None:
+    """``If-Modified-Since`` repeats the date word for word, and there is no ``If-None-Match`` without an ETag."""
+    date = "Mon, 05 Jan 2026 06:00:00 GMT"
+    backend.is_honest = False
+    backend.say(b'{"n":1}', Last_Modified=date)
+    async with (
+        running_gateway(backend, {"/t": route()}) as gateway,
+        connected("sse", gateway.base, "/t") as client,
+    ):
+        await client.follow({"n": 1})
+        await backend.polled(2)
+        asked = backend.requests[-1].headers
+        assert (asked.get("if-modified-since"), asked.get("if-none-match")) == (date, None)
+        assert "if-modified-since" not in backend.requests[0].headers

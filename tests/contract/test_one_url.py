@@ -547,6 +547,36 @@ async def test_a_reconnect_that_cannot_be_served_is_kept_coming(
         assert b"overloaded retry_after_ms=" in raw.body
 
 
+async def test_parked_long_polls_are_connections_too(backend: ScriptedBackend) -> None:
+    """They count for ``server.limits.connections`` and in ``pushgate_subscribers``, and are gone when they leave."""
+    backend.serve(DOCUMENT)
+    async with (
+        running_gateway(backend, ROUTES, server={"limits": {"connections": 1}}) as gateway,
+        http_client() as client,
+    ):
+        cursor = (await client.get(f"{gateway.base}/t")).headers["Pushgate-Cursor"]
+        path = f"/t?cursor={cursor}"
+
+        async def parked() -> float:
+            return await gateway.metric("pushgate_subscribers", route="/t", transport="long_poll")
+
+        async with raw_client(gateway.port) as raw:
+            await raw.ask(path)
+            await eventually(parked, lambda number: number == 1)
+            assert (await client.get(gateway.base + path)).status_code == 503
+            assert (await client.get(f"{gateway.base}/t")).status_code == 200
+        await eventually(parked, lambda number: number == 0)
+        assert (await client.get(f"{gateway.base}{path}&wait=0")).status_code == 204
+
+
+async def test_a_request_target_may_be_a_whole_url(gateway: Running, client: httpx.AsyncClient) -> None:
+    """RFC 9112 section 3.2.2: whoever speaks as to a proxy is answered all the same."""
+    async with raw_client(gateway.port) as raw:
+        await raw.ask(f"{gateway.base}/t")
+        await raw.read_until(b"}")
+        assert status_of(raw.head) == 200
+
+
 async def test_what_a_websocket_may_be_asked(gateway: Running, backend: ScriptedBackend) -> None:
     """Each message is answered with an ack or a problem that has its ``ref``; what is none closes with 1008."""
     url = gateway.base.replace("http", "ws") + "/t"
@@ -617,7 +647,7 @@ async def test_the_end_of_the_gateway_is_announced(backend: ScriptedBackend) -> 
             parked = asyncio.create_task(client.get(f"{gateway.base}/t?cursor={cursor}&wait=30"))
             stream = asyncio.create_task(client.get(f"{gateway.base}/t", headers=SSE))
             socket = await websockets.connect(gateway.base.replace("http", "ws") + "/t", proxy=None)
-            await eventually(lambda: gateway.metric("pushgate_subscribers"), lambda number: number == 2)
+            await eventually(lambda: gateway.metric("pushgate_subscribers"), lambda number: number == 3)
             await backend.polled(2)
         assert (await parked).status_code == 204
         assert re.findall(r"^retry: \d+$", (await stream).text, re.MULTILINE)[1:], "one at the begin, one at the end"

@@ -68,6 +68,11 @@ class TestMessages:
         assert await close_code(socket) == 1008
         assert (socket.close_reason or "").startswith("message not understood")
 
+    async def test_a_text_that_is_not_utf8(self, socket: ClientConnection) -> None:
+        """RFC 6455 section 8.1 has a code of its own for it."""
+        await socket.send(b"\xff\xfe", text=True)
+        assert await close_code(socket) == 1007
+
     async def test_a_binary_message(self, socket: ClientConnection) -> None:
         await socket.send(b'{"op": "ping"}')
         assert await close_code(socket) == 1003

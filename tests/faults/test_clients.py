@@ -77,7 +77,7 @@ class Scene:
 
     async def expect_nothing_left(self) -> None:
         """No stream, no gauge, no task; and the topic is not polled any more once its linger is over."""
-        await soon(lambda: self.hub.streams == 0)
+        await soon(lambda: self.hub.connections == 0)
         await soon(lambda: self.subscribers() == 0)
         await soon(lambda: not self._leaked())
         channels = [channel for name, channel in self.hub._channels.items() if name.startswith("/victim")]
@@ -176,7 +176,7 @@ class TestNeverReads:
         scene.padding = 100_000
         client = await scene.request(headers, receive_buffer=4096)
         with client:
-            await soon(lambda: scene.hub.streams == 1)
+            await soon(lambda: scene.hub.connections == 1)
             [subscriber] = scene.hub.everyone()
             await soon(lambda: subscriber.is_paused)
             transport = getattr(subscriber, "_transport", None) or subscriber._conversation.transport
@@ -192,7 +192,7 @@ class TestNeverReads:
         """Beside it, a client that reads gets every change at once."""
         scene.padding = 100_000
         with await scene.request(SSE, receive_buffer=4096):
-            await soon(lambda: scene.hub.streams == 1 and next(iter(scene.hub.everyone())).is_paused)
+            await soon(lambda: scene.hub.connections == 1 and next(iter(scene.hub.everyone())).is_paused)
             seen = []
             async with ClientSession(read_bufsize=2**22) as session, asyncio.timeout(DEADLINE):
                 url = f"http://127.0.0.1:{scene.port}/victim"
@@ -212,7 +212,7 @@ class TestVanishesWithoutFin:
     async def test_its_system_resets_the_connection(self, headers: str, scene: Scene) -> None:
         """A crash, or a closed lid and a reset from the router: no closing handshake of any kind."""
         clients = [await scene.request(headers) for _ in range(10)]
-        await soon(lambda: scene.hub.streams == 10)
+        await soon(lambda: scene.hub.connections == 10)
         for client in clients:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.close()
@@ -223,7 +223,7 @@ class TestVanishesWithoutFin:
         """It is noticed when the next heartbeat, or the next change, finds nobody."""
         scene.changing = False
         client = await scene.request(headers)
-        await soon(lambda: scene.hub.streams == 1)
+        await soon(lambda: scene.hub.connections == 1)
         try:
             client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)  # in this state a close sends nothing
         except OSError as error:

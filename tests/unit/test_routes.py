@@ -141,3 +141,12 @@ def test_what_makes_every_cursor_a_gap(changes: dict[str, Any]) -> None:
 def test_what_leaves_cursors_alone(changes: dict[str, Any]) -> None:
     """How often it is polled and how it is delivered does not change what a document is."""
     assert route(**changes).definition == route().definition
+
+
+def test_a_standing_topic_may_name_query_parameters() -> None:
+    """``poll.topics`` says what a client would say, so both mean the same topic."""
+    one = route(
+        path="/q/{s}", query={"lang": "[a-z]{2}"}, poll={"while": "always", "topics": [{"s": "A", "lang": "de"}]}
+    )
+    assert one.standing == {one.topic({"s": "A"}, {"lang": "de"})}
+    assert [name.text for name in one.standing] == ["/q/A?lang=de"]

@@ -230,6 +230,35 @@ def test_missing_is_believed_at_the_second_time() -> None:
     assert topic.state == "live"
 
 
+def test_missing_is_no_confirmation_until_it_is_believed() -> None:
+    """One 404 says nothing about the document: it is as old as before."""
+    topic = play(
+        [
+            (Joined(), 0, ASK),
+            (answer(1), 0, news(1), WakeAt(10), Announce()),
+            (Due(), 10, ASK),
+            (Missing(1000.0), 10, WakeAt(12)),
+        ]
+    )
+    assert (topic.state, topic.confirmed_at) == ("live", 0)
+
+
+def test_a_failure_between_two_404s_starts_the_count_again() -> None:
+    """404, 500, 404 is an upstream in trouble, not a document that is gone."""
+    play(
+        [
+            (Joined(), 0, ASK),
+            (answer(1), 0, news(1), WakeAt(10), Announce()),
+            (Due(), 10, ASK),
+            (Missing(1000.0), 10, WakeAt(12)),
+            (Due(), 12, ASK),
+            (Failed("http_5xx"), 12, WakeAt(22)),
+            (Due(), 22, ASK),
+            (Missing(1000.0), 22, WakeAt(24)),
+        ]
+    )
+
+
 @pytest.mark.parametrize("between", [answer(1), NOT_MODIFIED])
 def test_missing_must_be_said_in_a_row(between: Any) -> None:
     """A good answer between two 404s makes them two hiccups."""

@@ -42,7 +42,17 @@ def check(gateway: Gateway, names: Names) -> Iterator[Finding]:
     for path, entry in gateway.proxy.items():
         for finding in (*_check_upstream(entry.upstream, {}, names), *_check_auth(entry.auth, names)):
             yield finding.below("proxy", path)
+    yield from _check_standing(gateway)
     yield from _check_paths(gateway)
+
+
+def _check_standing(gateway: Gateway) -> Iterator[Finding]:
+    """The topics that are polled by themselves must leave room for themselves."""
+    count = sum(_count_standing(path, route) for path, route in gateway.routes.items())
+    limit = gateway.server.limits.topics
+    if count > limit:
+        message = f"routes with `while: always` mean {count} topics, and server.limits.topics is {limit}; raise it"
+        yield Finding(("server", "limits", "topics"), message)
 
 
 def _check_route(path: str, route: Route, gateway: Gateway, names: Names) -> Iterator[Finding]:
@@ -98,11 +108,17 @@ def _check_always(path: str, route: Route) -> Iterator[Finding]:
         return
     for index, topic in enumerate(route.poll.topics):
         yield from (finding.below("poll", "topics") for finding in _check_topic(index, topic, names, route))
-    # Counted, not listed: a few long lists have more combinations than fit into memory.
-    count = len(route.poll.topics) or prod(len(route.params[name]) for name in names)
+    count = _count_standing(path, route)
     if count > route.max_topics:
         message = f"`always` means {count} topics, and max_topics is {route.max_topics}; raise it"
         yield Finding(("poll", "while"), message)
+
+
+def _count_standing(path: str, route: Route) -> int:
+    """Count, not list: a few long lists have more combinations than fit into memory."""
+    if route.poll.while_ != "always":
+        return 0
+    return len(route.poll.topics) or prod(len(route.params.get(name, ())) for name in placeholders(path))
 
 
 def _check_topic(index: int, topic: dict[str, str], names: frozenset[str], route: Route) -> Iterator[Finding]:

@@ -53,6 +53,9 @@ class Conversation:
         if not frame.fin:
             return None
         message, self._fragments = bytes(self._fragments), bytearray()
+        if not _is_utf8(message):
+            self.close(CloseCode.INVALID_DATA, "messages are UTF-8")
+            return None
         return message
 
     def close(self, code: int, reason: str) -> None:
@@ -81,3 +84,11 @@ class Conversation:
     @property
     def is_open(self) -> bool:
         return self.transport is not None and (self._protocol is None or self._protocol.state is State.OPEN)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -13,7 +13,7 @@ from ...clock import Clock
 from ...config.server import Server
 from ...errors import Draining, MethodNotAllowed, NoSuchTopic, OriginForbidden, Overloaded, Refusal
 from ...hub import Hub
-from ...naming import RESERVED_QUERY, Router, decode_path, decode_query
+from ...naming import RESERVED_QUERY, Router, decode_path, decode_query, origin_form
 from ...negotiation import Ask, check_offered, negotiate
 from ...routes import Route
 from . import long_poll, short_poll, sse, websocket
@@ -57,7 +57,7 @@ class Front:
 
     def _find(self, request: web.BaseRequest) -> tuple[Route, dict[str, str], dict[str, str]]:
         """Return the route of a request, its path parameters and its query."""
-        path, _, query = request.raw_path.partition("?")
+        path, _, query = origin_form(request.raw_path).partition("?")
         base = self._settings.base_path
         if not path.startswith(base + "/"):
             raise NoSuchTopic(f"everything is under {base}/")
@@ -72,8 +72,8 @@ class Front:
         """Refuse what cannot be served now, and a WebSocket that another site's page opens with our cookies."""
         if self.is_draining:
             raise Draining("the gateway is going away", retry_after=self.retry)
-        is_stream = ask.transport in ("sse", "websocket")
-        if is_stream and self._hub.streams >= self._settings.limits.connections:
+        is_lasting = ask.transport != "short_poll"
+        if is_lasting and self._hub.connections >= self._settings.limits.connections:
             raise Overloaded("there are as many connections as may be (server.limits.connections)", retry_after=5.0)
         if ask.transport == "websocket" and "Cookie" in request.headers and not self._is_allowed_origin(request):
             raise OriginForbidden("this origin may not open a WebSocket with cookies (server.cors.origins)")
@@ -94,7 +94,7 @@ class Front:
                 return sse.open_stream(request, hub, channel, ask, fields=cors, now=clock.wall(), retry=self.retry)
             case "long_poll":
                 assert self.server is not None, "the gateway sets it before it listens"
-                return await long_poll.answer(request, long_poll.Question(channel, ask, clock, cors), self.server)
+                return await long_poll.answer(request, long_poll.Question(channel, ask, clock, cors), hub, self.server)
             case "short_poll":
                 reply = await short_poll.answer(channel, ask, clock, is_head=request.method == "HEAD")
                 return reply.with_fields(cors).to_response()

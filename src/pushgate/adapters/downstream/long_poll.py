@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from aiohttp import web
 
 from ...channel import Channel
 from ...clock import Clock
 from ...errors import Refusal
+from ...hub import Hub
 from ...negotiation import Ask
+from ...values import Transport
 from ...wire import long_poll_body
 from .handover import TakenOver, give_back, has_more, take_over
 from .replies import JSON, Reply, refusal_reply, topic_fields
@@ -77,11 +80,14 @@ class Question:
 class Parked:
     """One client that waits for its answer; the protocol of its socket meanwhile."""
 
-    __slots__ = ("_channel", "_keep_alive", "_pending", "_question", "_server", "_timer", "_transport")
+    __slots__ = ("_hub", "_keep_alive", "_pending", "_question", "_server", "_timer", "_transport", "channel")
 
-    def __init__(self, question: Question, server: web.Server, *, keep_alive: bool) -> None:
+    transport_name: ClassVar[Transport] = "long_poll"
+
+    def __init__(self, question: Question, hub: Hub, server: web.Server, *, keep_alive: bool) -> None:
         self._question = question
-        self._channel = question.channel
+        self._hub = hub
+        self.channel = question.channel
         self._server = server
         self._keep_alive = keep_alive
         self._pending = b""
@@ -91,7 +97,8 @@ class Parked:
     def park(self, transport: asyncio.Transport, wait: float) -> None:
         self._transport = transport
         self._timer = asyncio.get_running_loop().call_later(wait, self.finish)
-        self._channel.wait(self)
+        self._hub.park(self)
+        self.channel.wait(self)
 
     def wake(self) -> None:
         """Look again whether there is something to say."""
@@ -122,7 +129,8 @@ class Parked:
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
-        self._channel.stop_waiting(self)
+        self._hub.unpark(self)
+        self.channel.stop_waiting(self)
 
     # What the transport says.
 
@@ -144,7 +152,7 @@ class Parked:
     resume_writing = pause_writing
 
 
-async def answer(request: web.BaseRequest, question: Question, server: web.Server) -> web.StreamResponse:
+async def answer(request: web.BaseRequest, question: Question, hub: Hub, server: web.Server) -> web.StreamResponse:
     """Answer a long poll now, or park it until there is an answer."""
     channel, ask = question.channel, question.ask
     wait = ask.wait or 0.0
@@ -158,7 +166,7 @@ async def answer(request: web.BaseRequest, question: Question, server: web.Serve
     reply = question.answer(is_over=wait == 0 or has_more(request))
     if reply is not None:
         return reply.to_response()
-    parked = Parked(question.at_head(), server, keep_alive=request.keep_alive)
+    parked = Parked(question.at_head(), hub, server, keep_alive=request.keep_alive)
     transport = take_over(request, parked)
     if transport is not None:
         parked.park(transport, wait)

@@ -20,10 +20,10 @@ async def settle(channel: Channel, *, timeout: float) -> None:
 
     All who wait share that poll. While the upstream is being left alone after failures there is none to wait for.
     """
-    is_overdue = channel.feed.is_overdue()
+    topic = channel.feed.topic
     channel.feed.joined()
     try:
-        if (is_overdue or not channel.has_document) and channel.feed.topic.is_polling:
+        if topic.is_catching_up or (topic.is_polling and not channel.has_document):
             await asyncio.wait([channel.settlement()], timeout=timeout)
     finally:
         channel.feed.left()
