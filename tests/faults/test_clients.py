@@ -279,7 +279,7 @@ GARBAGE = {
     "one byte of a close code": (frame(0x88, b"\x03"), 1002),
     "impossible close code": (frame(0x88, b"\x00\x01"), 1002),
     "larger than the world": (frame(0x81, b"", length=b"\x7f" + b"\x7f" * 8), 1009),
-    "not UTF-8": (frame(0x81, b'{"op":"\xff"}'), 1008),  # it is not JSON either
+    "not UTF-8": (frame(0x81, b'{"op":"\xff"}'), 1007),
     "an HTTP request": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1002),
 }
 
