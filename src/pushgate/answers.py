@@ -16,8 +16,22 @@ NO_VALIDATORS = Validators()
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """What the upstream says is left of its own limit: requests, and the seconds until it is full again."""
+
+    remaining: int
+    reset_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What an upstream said. ``at``: when it was read, since the epoch; ``retry_after``: how long to leave it alone."""
+    """
+    What an upstream said. ``at``: when it was read, since the epoch.
+
+    ``retry_after``: how long to leave it alone, in seconds. ``fresh_for``: for how long it vouches for the answer (RFC
+    9111 section 4.2), counted from ``at``; None if it does not say. ``modified_at``: when the document last changed as
+    the upstream tells it, since the epoch by our clock. ``link_next``: the URL of a Link header with rel=next.
+    """
 
     status: int
     content_type: str
@@ -25,6 +39,10 @@ class Answer:
     validators: Validators
     at: float
     retry_after: float | None = None
+    fresh_for: float | None = None
+    modified_at: float | None = None
+    quota: Quota | None = None
+    link_next: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,9 @@ PollFailureReason = Literal[
     "too_large",
     "decode",
     "select",
+    "guard",
+    "fail_if",
+    "budget",
 ]
 
 
