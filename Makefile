@@ -19,7 +19,7 @@ run: ## start the example backend and the gateway in front of it; Ctrl-C ends bo
 	@$(PY) examples/run.py
 
 test: ## run the whole suite
-	@$(SETUP) dev browser
+	@$(SETUP) dev browser backends
 	$(PY) -m pytest -m "not soak"
 
 check: ## format, lint, strict types, unit tests: in seconds, before every commit

@@ -1,9 +1,11 @@
 """
-A backend that is cheap to ask: ``python -m bench.backend PORT``.
+A backend that is cheap to ask: ``python -m bench.backend PORT [big]``.
 
 GET /ticker answers about 100 bytes with the time. It stays the same until ``POST /go/COUNT`` has been asked: then each
 of the next COUNT answers is new and bears the time at which it was given. GET /plain/… answers the same 2 KB with 200;
-GET /tagged/… the same with an ETag, and 304 to who knows it.
+GET /tagged/… the same with an ETag, and 304 to who knows it. GET /tiny/… answers ten bytes, and GET /clock/… the time,
+which is new every time. GET /big answers 5 MB of rows, each time with others of them changed. GET /counts tells how
+often the least and the most often asked path below /plain/ was asked since this was last told.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections import Counter
+from itertools import cycle
 from typing import cast
 
 import msgspec
@@ -29,6 +33,22 @@ def answer(status: bytes, body: bytes = b"", *fields: bytes) -> bytes:
 PLAIN = answer(b"200 OK", DOCUMENT)
 TAGGED = answer(b"200 OK", DOCUMENT, b"ETag: " + TAG)
 NOT_MODIFIED = answer(b"304 Not Modified").replace(b"Content-Length: 0\r\n", b"ETag: " + TAG + b"\r\n")
+
+
+TINY = answer(b"200 OK", b'{"n":1234}')
+
+
+def big_answers() -> list[bytes]:
+    """Return 5 MB each, made once, because making them takes longer than anything that is measured."""
+    rows = [
+        {**ROW, "id": n, "lines": ["7", "12", "N4"], "position": {"lat": 48.8, "lon": n / 7}} for n in range(36_000)
+    ]
+    answers = []
+    for turn in range(5):
+        for n in range(turn, len(rows), 700):
+            rows[n] = {**rows[n], "delay": turn + 0.5}
+        answers.append(answer(b"200 OK", msgspec.json.encode({"rows": rows})))
+    return answers
 
 
 class Ticker:
@@ -56,8 +76,27 @@ def stamped_body() -> bytes:
     return head + b"x" * (98 - len(head)) + b'"}'
 
 
+class Counts:
+    """How often each path was asked."""
+
+    def __init__(self) -> None:
+        self._counter: Counter[bytes] = Counter()
+
+    def note(self, request: bytes) -> None:
+        self._counter[request[:24]] += 1
+
+    def tell(self) -> bytes:
+        counts = self._counter.values()
+        text = msgspec.json.encode([len(counts), min(counts, default=0), max(counts, default=0), sum(counts)])
+        self._counter.clear()
+        return answer(b"200 OK", text)
+
+
 class Connection(asyncio.Protocol):
     """A client that sends one request at a time."""
+
+    big = cycle([TINY])  # until it is made
+    counts = Counts()
 
     def __init__(self, ticker: Ticker) -> None:
         self._ticker = ticker
@@ -72,7 +111,16 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, request: bytes) -> bytes:
         if request.startswith(b"GET /plain/"):
+            self.counts.note(request)
             return PLAIN
+        if request.startswith(b"GET /tiny/"):
+            return TINY
+        if request.startswith(b"GET /clock/"):
+            return answer(b"200 OK", stamped_body())
+        if request.startswith(b"GET /big"):
+            return next(self.big)
+        if request.startswith(b"GET /counts"):
+            return self.counts.tell()
         if request.startswith(b"GET /tagged/"):
             return NOT_MODIFIED if b"If-None-Match: " + TAG in request else TAGGED
         if request.startswith(b"GET /ticker"):
@@ -83,11 +131,13 @@ class Connection(asyncio.Protocol):
         return answer(b"404 Not Found")
 
 
-async def main(port: int) -> None:
+async def main(port: int, *, has_big: bool) -> None:
     ticker = Ticker()
+    if has_big:
+        Connection.big = cycle(big_answers())
     server = await asyncio.get_running_loop().create_server(lambda: Connection(ticker), "127.0.0.1", port)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))
+    uvloop.run(main(int(sys.argv[1]), has_big="big" in sys.argv))

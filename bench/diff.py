@@ -28,6 +28,7 @@ import msgspec
 from pushgate.adapters.upstream.formats.recall import RecallingDecoder
 from pushgate.diffing import compare, prove
 from pushgate.equality import digest
+from pushgate.keys import Keys
 from pushgate.values import Json
 
 TARGET = 2.0  # of parsing, for verdict and patch with the parsing, on the synthetic rows
@@ -118,7 +119,7 @@ def recorded() -> Iterator[tuple[str, list[bytes], str | None]]:
 def measure(case: str, bodies: list[bytes], key: str | None) -> Row:
     """Poll the bodies forth and back, as a topic does: parse, compare with the document held, prove, digest."""
     timings: dict[str, list[float]] = defaultdict(list)
-    operations = 0
+    operations, keys = 0, Keys.of(key)
     held: Json = parse(bodies[0])
     decoder = RecallingDecoder()
     document = decoder.decode(bodies[0], "")
@@ -128,13 +129,13 @@ def measure(case: str, bodies: list[bytes], key: str | None) -> Row:
         if turn == WARM_UP:
             timings.clear()
         new = timed(timings["parse"], parse, body)
-        difference = timed(timings["compare"], partial(compare, key=key), held, new)
+        difference = timed(timings["compare"], partial(compare, keys=keys), held, new)
         if difference is not None:
             assert timed(timings["prove"], prove, held, difference.patch, difference.document)
             held, operations = difference.document, len(difference.patch)
         timed(timings["digest"], digest, held)
         del new, difference
-        document = timed(timings["in all"], poll, decoder, document, body, key)
+        document = timed(timings["in all"], poll, decoder, document, body, keys)
     jsonpatches: list[float] = []
     for _ in range(SLOW_ROUNDS):
         timed(jsonpatches, jsonpatch.make_patch, parse(bodies[0]), parse(bodies[1]))
@@ -142,9 +143,9 @@ def measure(case: str, bodies: list[bytes], key: str | None) -> Row:
     return Row(case, operations, {what: median(times) for what, times in timings.items() if times})
 
 
-def poll(decoder: RecallingDecoder, document: Json, body: bytes, key: str | None) -> Json:
+def poll(decoder: RecallingDecoder, document: Json, body: bytes, keys: Keys) -> Json:
     """Decode and compare as a topic does, and return the document that is held from now on."""
-    difference = compare(document, decoder.decode(body, ""), key=key)
+    difference = compare(document, decoder.decode(body, ""), keys=keys)
     document = document if difference is None else difference.document
     decoder.learn(document)
     return document

@@ -88,9 +88,9 @@ async def pushgate(port: int, path: str) -> AsyncIterator[Callable[[], float]]:
     """The gateway, in the process that ``pushgate run`` makes for it; yields a function that counts its polls."""
     from prometheus_client.parser import text_string_to_metric_families
 
-    from pushgate.cli.run import tidy_heap
     from pushgate.config.gateway import Gateway as Config
     from pushgate.gateway import Gateway
+    from pushgate.heap import tidy_heap
 
     route = {
         "upstream": "backend",

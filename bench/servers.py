@@ -149,9 +149,20 @@ def nchan(*, connections: int) -> Iterator[Server]:
 
 
 @contextmanager
-def running_backend(port: int) -> Iterator[int]:
-    with pinned(to_server_core=False), _running([sys.executable, "-m", "bench.backend", str(port)], port=port) as pid:
+def running_backend(port: int, *options: str) -> Iterator[int]:
+    command = [sys.executable, "-m", "bench.backend", str(port), *options]
+    with pinned(to_server_core=False), _running(command, port=port) as pid:
         yield pid
+
+
+@contextmanager
+def running_gateway(config: str, *, port: int) -> Iterator[int]:
+    """``pushgate run`` with this configuration, on whichever core is free; yields its process."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pushgate-bench-")))
+        (folder / "gateway.yaml").write_text(config)
+        command = [sys.executable, "-m", "pushgate", "run", "-c", str(folder / "gateway.yaml")]
+        yield stack.enter_context(_running(command, port=port, log=folder / "log"))
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the named purposes need: run, dev, browser, bench. What is there already is not fetched again.
+# Installs what the named purposes need: run, dev, browser, backends, bench. What is there already is not fetched again.
 #
 # A stamp in .stamps/ holds the key (the place and the content) of what was installed. While it matches, nothing here
 # touches the network.
@@ -29,14 +29,53 @@ stamp() { # STAMP KEY
   printf '%s' "$2" >".stamps/$1"
 }
 
+# What the tests start by themselves, on ports of their own, and Debian would run as a service from its installation on.
+daemons="haproxy monit netdata nginx supervisor"
+policy=/usr/sbin/policy-rc.d # asked by invoke-rc.d(8), and by systemd's counterpart, before they start anything
+
+refuse_starts() { # until allow_starts; a policy that is there already is somebody's decision
+  [ ! -e $policy ] || is_our_policy || return 0
+  trap allow_starts EXIT
+  printf '#!/bin/sh\nexit 101 # while scripts/setup.sh of pushgate installs packages\n' >$policy
+  chmod 755 $policy
+}
+
+allow_starts() {
+  ! is_our_policy || rm -f $policy
+}
+
+is_our_policy() {
+  grep -qsF 'scripts/setup.sh of pushgate' $policy
+}
+
+uninstalled_daemons() {
+  local daemon
+  for daemon in $daemons; do
+    [ -e "/etc/init.d/$daemon" ] || printf '%s ' "$daemon"
+  done
+}
+
+leave_out_of_boot() { # DAEMON…: those that are installed now
+  local daemon
+  for daemon in "$@"; do
+    [ ! -e "/etc/init.d/$daemon" ] || update-rc.d "$daemon" disable >/dev/null 2>&1 ||
+      say "$daemon will start with this machine"
+  done
+}
+
 install_debian() { # PACKAGE…: true if every one was installed
   [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
   say "installing Debian packages: $*"
   apt-get update -qq >/dev/null || say "apt-get update failed; trying with the lists that are there"
-  local package failed=0
+  local package failed=0 others
+  others=$(uninstalled_daemons)
+  refuse_starts
   for package in "$@"; do # one by one: one that this system does not know must not keep the others out
     apt-get install -y -qq --no-install-recommends "$package" >/dev/null || failed=1
   done
+  allow_starts
+  # shellcheck disable=SC2086 # a list of words
+  leave_out_of_boot $others
   return $failed
 }
 
@@ -120,6 +159,11 @@ for purpose in "$@"; do
       want debian-browser 'the tests in tests/e2e that need them will be skipped' \
         chromium=chromium node=nodejs npm=npm curl=curl
       node_packages
+      ;;
+    backends)
+      want debian-backends 'the tests in tests/integration that poll them will be skipped' \
+        /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx /usr/bin/supervisord=supervisor \
+        /usr/bin/monit=monit /usr/sbin/netdata=netdata-core
       ;;
     bench)
       want debian-bench 'the bench leaves out the peers that need them' \

@@ -3,34 +3,69 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from inspect import isclass
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+import yaml
 
-from pushgate.config import load, parse, warnings
+import pushgate.gateway  # noqa: F401 (and so everything: what there is of refusals)
+from pushgate.config import Gateway, load, parse, warnings
+from pushgate.config.pending import pending_keys
+from pushgate.config.reference import renewed
+from pushgate.config.section import Section, keys_of
+from pushgate.config.tree import Path as KeyPath
+from pushgate.errors import ConfigError, Refusal
+from pushgate.values import EventKind, State
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+CONFIGURATION, DELIVERY = ROOT / "docs" / "configuration.md", ROOT / "docs" / "delivery.md"
 
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^(?:<!-- example: ([\w ]+) -->\n)?```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 MAKE = re.compile(r"`make (\w+)`|^make (\w+)", re.MULTILINE)
 UNDEFINED = re.compile(r"\$\{(\w+)(?::\?[^}]*)?\}")
+BODY_FILE = re.compile(r"body_file: ([\w.]+)")
+
+# What an example that is only a part of a file leaves out.
+BACKEND = {"backend": {"url": "https://backend.example"}}
 
 
 def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def gateways(page: Path) -> list[tuple[int, str]]:
-    """The YAML blocks of a page that are a whole gateway.yaml, each with its line."""
+def examples(page: Path) -> list[tuple[int, str, str]]:
+    """The YAML blocks of a page: the line of each, its remark (``<!-- example: … -->``) and its text."""
     text = page.read_text()
     return [
-        (text[: block.start()].count("\n") + 1, block[2])
+        (text[: block.start(3)].count("\n") + 1, block[1] or "", block[3])
         for block in FENCE.finditer(text)
-        if block[1] == "yaml" and re.search(r"^version:", block[2], re.MULTILINE)
+        if block[2] == "yaml"
     ]
+
+
+def completed(text: str) -> str:
+    """Return a whole file with what the example shows: what it leaves out is what it does not talk about."""
+    told = yaml.safe_load(text)
+    rest: dict[str, Any] = {} if "version" in told else {"version": 1}
+    if "upstreams" not in told:
+        rest["upstreams"] = BACKEND
+    if "routes" not in told:
+        rest["routes"] = {"/example": {"upstream": next(iter(told.get("upstreams", BACKEND)))}}
+    return f"{yaml.safe_dump(rest) if rest else ''}{text}"
+
+
+def loaded(text: str, page: Path, folder: Path) -> Gateway:
+    """Load an example as if its variables were set and the files that it names were there."""
+    for file in BODY_FILE.findall(text):
+        (folder / file).write_text("<Envelope/>")
+    environ = dict.fromkeys(UNDEFINED.findall(text), "x")
+    return parse(completed(text), file=name(page), environ=environ, base=folder)
 
 
 def prose(page: Path) -> str:
@@ -49,19 +84,121 @@ def links() -> list[tuple[Path, str]]:
     return [(page, target) for page, target in found if "://" not in target and not target.startswith("mailto:")]
 
 
-EXAMPLES = [pytest.param(page, text, id=f"{name(page)}:{line}") for page in PAGES for line, text in gateways(page)]
+EXAMPLES = [
+    pytest.param(page, remark, text, id=f"{name(page)}:{line}")
+    for page in PAGES
+    for line, remark, text in examples(page)
+]
 
 
-@pytest.mark.parametrize(("page", "text"), EXAMPLES)
-def test_every_whole_gateway_in_the_docs_loads(page: Path, text: str) -> None:
-    """Who copies an example gets one that works, without a warning, once its variables are set."""
-    environ = dict.fromkeys(UNDEFINED.findall(text), "x")
-    gateway = parse(text, file=name(page), environ=environ, base=page.parent)
-    assert warnings(gateway) == []
+@pytest.mark.parametrize(("page", "remark", "text"), EXAMPLES)
+def test_every_example_of_a_gateway_loads(page: Path, remark: str, text: str, tmp_path: Path) -> None:
+    """Who copies one gets what works, without a warning, once its variables are set; or hears that it is not yet."""
+    if remark == "not yet":
+        with pytest.raises(ConfigError) as caught:
+            loaded(text, page, tmp_path)
+        assert all("not yet: " in problem.message for problem in caught.value.problems), str(caught.value)
+    else:
+        assert warnings(loaded(text, page, tmp_path)) == []
+
+
+# Which keys there are, and which of them the examples have.
+
+
+def sections(annotation: Any) -> Iterator[type[Section]]:
+    """Yield the sections that a key may lead to."""
+    if isclass(annotation) and issubclass(annotation, Section):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from sections(argument)
+
+
+def keys_below(section: type[Section], path: KeyPath = ()) -> Iterator[tuple[type[Section], str, KeyPath]]:
+    """Yield every key that a file may have: its section, its name and its path, in which ``*`` stands for a name."""
+    yield from ((section, key, (*path, key)) for key in section.READ_BEFORE)
+    for attribute, field in section.model_fields.items():
+        key = field.alias or attribute
+        yield section, key, (*path, key)
+        is_named = str(field.annotation).startswith("dict[")
+        for below in sections(field.annotation):
+            yield from keys_below(below, (*path, key, "*") if is_named else (*path, key))
+
+
+def written_keys(value: Any) -> Iterator[tuple[type[Section], str]]:
+    """Yield every key that a file has, with its section; those of ``defaults:`` are in every route."""
+    if isinstance(value, Section):
+        for attribute in value.model_fields_set:
+            yield type(value), type(value).model_fields[attribute].alias or attribute
+            yield from written_keys(getattr(value, attribute))
+    elif isinstance(value, dict | list | tuple):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from written_keys(inner)
+
+
+def is_pending(path: KeyPath) -> bool:
+    return any(path[: len(pending)] == pending for pending in pending_keys())
+
+
+def test_every_key_has_an_example(tmp_path: Path) -> None:
+    """Nobody has to guess how a key is written from its type alone, unless it is not there yet."""
+    shown: set[tuple[type[Section], str]] = set()
+    for _, remark, text in examples(CONFIGURATION):
+        # What is not there yet is understood all the same.
+        if remark == "not yet":
+            gateway = Gateway.model_validate(yaml.safe_load(text))
+        else:
+            gateway = loaded(text, CONFIGURATION, tmp_path)
+        shown.update(written_keys(gateway))
+        shown.update((Gateway, key) for key in Gateway.READ_BEFORE if key in yaml.safe_load(text))
+    wanted = {(section, key, path) for section, key, path in keys_below(Gateway) if not is_pending(path)}
+    assert len(wanted) > 150
+    missing = sorted(".".join(map(str, path)) for section, key, path in wanted if (section, key) not in shown)
+    assert missing == []
+
+
+def test_every_key_has_a_row_in_the_tables() -> None:
+    """And the tables are those of this release."""
+    text = CONFIGURATION.read_text()
+    assert renewed(text) == text, "run `python -m pushgate.config.reference docs/configuration.md`"
+    rows = set(re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE))
+    assert {key for section, _, _ in keys_below(Gateway) for key in keys_of(section)} <= rows
+
+
+@pytest.mark.parametrize("path", pending_keys(), ids=".".join)
+def test_every_key_that_does_nothing_yet_is_marked(path: KeyPath) -> None:
+    """In its own row, so that nobody has to look for it in a list elsewhere."""
+    tables = re.split(r"^### ", CONFIGURATION.read_text(), flags=re.MULTILINE)
+    title = f"`{'.'.join(map(str, path[:-1]))}`" if path[:-1] else "The file"
+    table = next(table for table in tables if re.match(rf"{re.escape(title)}(,|$)", table, re.MULTILINE))
+    [row] = [line for line in table.splitlines() if line.startswith(f"| `{path[-1]}` |")]
+    assert "*Not yet.*" in row or "*Not yet.*" in table.partition("|")[0]
+
+
+def refusals(kind: type[Refusal] = Refusal) -> Iterator[type[Refusal]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from refusals(below)
+
+
+@pytest.mark.parametrize("refusal", [*refusals()], ids=lambda kind: kind.__name__)
+def test_every_refusal_has_a_row(refusal: type[Refusal]) -> None:
+    """With its status, its close code and its code: what a client's author has to handle."""
+    rows = [line for line in DELIVERY.read_text().splitlines() if f"`{refusal.code}`" in line and line.startswith("| ")]
+    assert any(str(refusal.status) in row for row in rows), f"{refusal.code} has no row in {name(DELIVERY)}"
+
+
+@pytest.mark.parametrize("kind", get_args(EventKind))
+def test_every_event_is_explained_to_clients(kind: str) -> None:
+    assert f"`{kind}`" in DELIVERY.read_text()
+
+
+@pytest.mark.parametrize("state", get_args(State))
+def test_every_state_is_explained_to_clients(state: str) -> None:
+    assert f"| `{state}` |" in DELIVERY.read_text()
 
 
 def test_the_readme_shows_a_whole_gateway_of_25_lines() -> None:
-    [(_, text)] = gateways(ROOT / "README.md")
+    [text] = [text for _, _, text in examples(ROOT / "README.md") if "version: 1" in text]
     assert len(text.splitlines()) <= 25
 
 

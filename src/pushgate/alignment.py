@@ -17,8 +17,8 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 from itertools import compress, count, filterfalse
-from operator import itemgetter, ne, not_
-from typing import Any, TypeAlias
+from operator import ne, not_
+from typing import TypeAlias
 
 from msgspec.json import Encoder
 
@@ -28,19 +28,6 @@ from .values import Json
 Origins: TypeAlias = "list[int | None]"
 
 _encode_sorted = Encoder(order="sorted").encode
-
-
-def keys_of(array: list[Any], key: str) -> list[Hashable] | None:
-    """Return the key of every item, or ``None`` unless all are objects with that scalar member, unique."""
-    try:
-        keys: list[Hashable] = list(map(itemgetter(key), array))  # nothing but an object has a member by name
-        unique = set(keys)
-    except (KeyError, TypeError):  # no such member; not an object, or the member not a scalar
-        return None
-    if True in unique or False in unique:  # or 1, or 0, which Python takes for them
-        keys = [(value,) if isinstance(value, bool) else value for value in keys]
-        unique = set(keys)
-    return keys if len(unique) == len(keys) else None
 
 
 def by_key(old_keys: list[Hashable], new_keys: list[Hashable]) -> Origins:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import Literal
 
-from .values import Validators
+from .values import UNREAD, Json, Unread, Validators
 
 NO_VALIDATORS = Validators()
 
@@ -31,6 +32,8 @@ class Answer:
     ``retry_after``: how long to leave it alone, in seconds. ``fresh_for``: for how long it vouches for the answer (RFC
     9111 section 4.2), counted from ``at``; None if it does not say. ``modified_at``: when the document last changed as
     the upstream tells it, since the epoch by our clock. ``link_next``: the URL of a Link header with rel=next.
+    ``value`` and ``ttl``: what was read of the body already, where that took more than one answer or is only a part of
+    one. ``verdict``: what it means, if not its status says so.
     """
 
     status: int
@@ -43,6 +46,9 @@ class Answer:
     modified_at: float | None = None
     quota: Quota | None = None
     link_next: str | None = None
+    value: Json | Literal[Unread.UNREAD] = UNREAD
+    ttl: float | None = None
+    verdict: Literal["gone", "keep"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +61,25 @@ class Accepted:
     content_type: str = ""
 
     @classmethod
-    def of(cls, answer: Answer, *, with_body: bool) -> Accepted:
+    def of(cls, answer: Answer, body_hash: bytes | None, *, with_body: bool) -> Accepted:
         body = answer.body if with_body else None
-        return cls(answer.validators, _hash(answer.body), body, answer.content_type)
-
-    def is_same(self, answer: Answer) -> bool:
-        """Whether the answer has the same bytes."""
-        return self.body_hash == _hash(answer.body)
+        return cls(answer.validators, body_hash, body, answer.content_type)
 
     def in_doubt(self) -> Accepted:
         """Return what is kept while the upstream has said once that there is no document: nothing to ask with."""
         return replace(self, validators=NO_VALIDATORS)
 
-    def confirmed_by(self, answer: Answer) -> Accepted:
-        """Return what is kept after an answer that brought nothing new."""
+    def confirmed_by(self, answer: Answer, body_hash: bytes | None) -> Accepted:
+        """Return what is kept after an answer that brought nothing new; ``body_hash``: None if nobody looked at it."""
         if answer.status == 304:
             kept, news = self.validators, answer.validators
             merged = Validators(news.etag or kept.etag, news.last_modified or kept.last_modified)
             return replace(self, validators=merged)
-        if self.is_same(answer):
+        if body_hash is not None and body_hash == self.body_hash:
             return replace(self, validators=answer.validators)
         return self  # a status that means "keep" says nothing about the document
 
 
-def _hash(body: bytes) -> bytes:
+def hash_of(body: bytes) -> bytes:
+    """Return 128 bits that tell one body from another."""
     return blake2b(body, digest_size=16).digest()

@@ -11,77 +11,36 @@ Rule 3: nothing here awaits. Looking at the history and joining a lane are one s
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol
+from asyncio import Future
+from collections.abc import Sequence
 
+from .answers import Accepted
 from .changes import Change
-from .history import Replay
-from .poller import Feed, Means
+from .errors import Refusal
+from .feed import Feed
+from .history import History, Replay
+from .poller import Means
 from .routes import Route, TopicName
-from .values import Event, Mode, Status, Transport
-from .wire import Form, heartbeat_event, status_event
+from .subscriber import Subscriber, Waiter
+from .values import Event, Mode, State, Status
+from .views import ViewRoute
+from .wire import Form, heartbeat_event, problem_event, status_event
 
 # A subscriber whose transport took nothing for so many heartbeats is not slow but gone. Most kernels see it sooner.
 MAX_MISSED_BEATS = 4
 
 
-class Subscriber:
-    """One client that follows one topic over a stream. Adapters add the socket."""
-
-    __slots__ = ("bare_at", "channel", "cursor", "form", "is_live", "is_paused", "missed_beats", "mode", "send", "turn")
-
-    transport_name: ClassVar[Transport]
-
-    def __init__(self, channel: Channel, *, mode: Mode, form: Form, send: Callable[[bytes], None]) -> None:
-        self.channel = channel
-        self.mode: Mode = mode
-        self.form: Form = form
-        self.send = send  # writes bytes; may call ``pause_writing`` before it returns
-        self.is_live = False  # it has seen the latest change
-        self.cursor: str | None = None  # where it stands while it is not live; None: nowhere yet
-        self.bare_at: int | None = None  # the change at which it joined without a position of its own (``cursor=now``)
-        self.is_paused = False  # its transport takes nothing more for now
-        self.missed_beats = 0  # heartbeats that fell into the pause
-        self.turn = 0  # its place on the heartbeat wheel
-
-    def pause_writing(self) -> None:
-        """Called by the transport when its buffer is full."""
-        self.is_paused = True
-        self.channel.fall_behind(self)
-
-    def resume_writing(self) -> None:
-        """Called by the transport when its buffer is empty again."""
-        self.is_paused = False
-        self.missed_beats = 0
-        self.channel.catch_up(self)
-
-    def abort(self) -> None:
-        """Cut the connection without a word."""
-        raise NotImplementedError
-
-    def farewell(self, *, retry_after: float) -> None:
-        """End the stream because the gateway goes away; the client shall come back after so many seconds."""
-        raise NotImplementedError
-
-
-class Waiter(Protocol):
-    """Somebody who waits for the next change only: a parked long poll."""
-
-    channel: Channel
-    transport_name: ClassVar[Transport]
-
-    def wake(self) -> None:
-        """Look again: a document was appended."""
-
-    def finish(self) -> None:
-        """Stop waiting: the gateway goes away."""
-
-
 class Channel:
-    """One topic as those see it who listen to it."""
+    """
+    One topic as those see it who listen to it.
 
-    def __init__(self, route: Route, name: TopicName, means: Means) -> None:
+    What it is that they listen to, ``PolledChannel`` and ``ViewChannel`` know. ``feed`` polls it, for itself or for
+    the topic that it is a part of, and must hear who listens.
+    """
+
+    feed: Feed
+
+    def __init__(self, route: Route | ViewRoute, name: TopicName, means: Means) -> None:
         self.route = route
         self.name = name
         self._clock = means.clock
@@ -91,16 +50,35 @@ class Channel:
         self._framed: dict[Form, tuple[Event, bytes]] = {}  # the latest first event, since many join at once
         self._owed_status: set[Subscriber] = set()  # behind, and the topic's state changed meanwhile
         self._waiters: dict[Waiter, None] = {}
-        self._settlement: asyncio.Future[None] | None = None  # done when the poll under way ends
-        self.feed = Feed(route, name, means, self)
-        self.history = self.feed.history
 
     def __repr__(self) -> str:
         return f"<Channel {self.name.text}: {self.count()} listening, {len(self._behind)} behind>"
 
     @property
+    def history(self) -> History:
+        """The log of what is published here."""
+        raise NotImplementedError
+
+    @property
+    def original(self) -> Accepted:
+        """The answer of which the document was made, if a short poll is answered with its bytes."""
+        return Accepted()
+
+    @property
+    def state(self) -> State:
+        return self.feed.topic.state
+
+    @property
     def status(self) -> Status:
         return self.feed.status
+
+    def denial(self) -> Refusal | None:
+        """Return why the upstream shows nothing to whom it was asked as, while it is not to be asked again yet."""
+        raise NotImplementedError
+
+    def settlement(self) -> Future[None]:
+        """Return the future that is done when the next poll ends; shared, so it must not be cancelled."""
+        raise NotImplementedError
 
     @property
     def has_document(self) -> bool:
@@ -111,13 +89,26 @@ class Channel:
 
     # Joining and leaving.
 
+    def joined(self) -> None:
+        """Somebody listens who did not before."""
+        self.feed.joined()
+
+    def left(self) -> None:
+        """Somebody no longer listens."""
+        self.feed.left()
+
     def join(self, subscriber: Subscriber, cursor: str | None, *, opening: bytes) -> None:
         """Add a subscriber and write ``opening`` and its first event; from here on it gets everything."""
-        self.feed.joined()
+        self.joined()
         subscriber.cursor = None if cursor == "now" else cursor
         subscriber.bare_at = None
         self._behind[subscriber] = None
         latest = self.history.latest
+        if self.history.is_ended:
+            replay = self._replay(subscriber)
+            self._go_live(subscriber)
+            self._finish(subscriber, list(replay.events), opening=opening)
+            return
         if latest is None:
             events = [self._heartbeat(subscriber)]
         elif cursor == "now":
@@ -128,9 +119,16 @@ class Channel:
             replay = self._replay(subscriber)
             self._go_live(subscriber)
             events = list(replay.events) or [self._heartbeat(subscriber)]
-        if self.feed.topic.state != "live":
+        if self.state != "live":
             events.append(self._status())
         subscriber.send(opening + self._frame(events, subscriber.form))
+
+    def _finish(self, subscriber: Subscriber, events: list[Event], *, opening: bytes = b"") -> None:
+        """Tell somebody the rest, and that it was the rest."""
+        if not events or events[-1].kind != "end":
+            events.append(self.history.end_event())
+        subscriber.send(opening + b"".join(map(subscriber.form, events)))
+        subscriber.finish()
 
     def _frame(self, events: Sequence[Event], form: Form) -> bytes:
         if len(events) != 1:
@@ -144,17 +142,17 @@ class Channel:
     def leave(self, subscriber: Subscriber) -> None:
         self._remove(subscriber)
         self._owed_status.discard(subscriber)
-        self.feed.left()
+        self.left()
 
     def wait(self, waiter: Waiter) -> None:
         """Add somebody to wake; the caller has just looked and found nothing to say."""
         self._waiters[waiter] = None
-        self.feed.joined()
+        self.joined()
 
     def stop_waiting(self, waiter: Waiter) -> None:
         if waiter in self._waiters:
             del self._waiters[waiter]
-            self.feed.left()
+            self.left()
 
     # News from the publishing half.
 
@@ -164,9 +162,25 @@ class Channel:
             event = self.history.event(change, mode)
             if event is not None and lane:
                 self._fan_out(form(event), lane)
+        if change.after.is_end:
+            self._finish_all()
         for subscriber in [one for one in self._behind if not one.is_paused]:
             self.catch_up(subscriber)
         self._wake()
+
+    def _finish_all(self) -> None:
+        for lane in list(self._lanes.values()):
+            for subscriber in list(lane):
+                subscriber.finish()
+
+    def send_away(self, refusal: Refusal) -> None:
+        """End everybody's subscription: the upstream no longer shows them this."""
+        self._framed.clear()
+        for lane in [*self._lanes.values(), self._behind]:
+            for subscriber in list(lane):
+                subscriber.refuse(refusal)
+        for waiter in list(self._waiters):
+            waiter.refuse(refusal)
 
     def announced(self) -> None:
         event = self._status()
@@ -179,17 +193,6 @@ class Channel:
                 self._owed_status.add(subscriber)
             else:
                 subscriber.send(subscriber.form(event))
-
-    def settled(self) -> None:
-        if self._settlement is not None and not self._settlement.done():
-            self._settlement.set_result(None)
-        self._settlement = None
-
-    def settlement(self) -> asyncio.Future[None]:
-        """Return the future that is done when the next poll ends; shared, so it must not be cancelled."""
-        if self._settlement is None:
-            self._settlement = asyncio.get_running_loop().create_future()
-        return self._settlement
 
     def _wake(self) -> None:
         for waiter in list(self._waiters):
@@ -217,6 +220,9 @@ class Channel:
         replay = self._replay(subscriber)
         self._go_live(subscriber)
         events = list(replay.events)
+        if self.history.is_ended:
+            self._finish(subscriber, events)
+            return
         if subscriber in self._owed_status:
             self._owed_status.discard(subscriber)
             events.append(self._status())
@@ -269,6 +275,9 @@ class Channel:
 
     def _heartbeat(self, subscriber: Subscriber) -> Event:
         return heartbeat_event(self.status, id=self.position(subscriber), at=self._clock.wall())
+
+    def problem(self, refusal: Refusal) -> Event:
+        return problem_event(refusal, at=self._clock.wall())
 
     def _status(self) -> Event:
         return status_event(self.status, at=self._clock.wall())

@@ -6,8 +6,8 @@ Rules:
 - Equality is that of ``equality.py``; an order of keys is no change.
 - The new document keeps every subtree that did not change as the old one's own object. So versions share what they
   have in common, and the next comparison of it is a comparison of identities.
-- A key names the items of every array, at any depth, whose items are all objects with that scalar member, unique, in
-  both versions. Arrays of objects without it are counted and diffed by index.
+- Items of an array that has keys (``keys.py``) in both versions are found by their keys, wherever they went. An array
+  that should have keys and has none is diffed by index, counted and named.
 - A container is replaced as a whole where that is shorter than an operation for much of what it holds.
 - Every patch is meant to be proven by ``prove`` before it is sent: nothing here is trusted.
 
@@ -22,21 +22,26 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from operator import is_not
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from msgspec.json import Encoder
 
-from .alignment import Origins, by_content, by_key, keys_of, rearrange
+from .alignment import Origins, by_content, by_key, rearrange
 from .equality import same, unlike
+from .keys import NO_KEYS, Key, Keys, key_at, key_value, keys_of, lacks_keys
 from .patching import Operation, PatchFailed, apply_merge, apply_patch, escape
+from .pointers import Place
 from .values import Json
 
 _encode = Encoder().encode
 
+_NAMED = 5  # arrays without keys that are named; more are only counted
 _LARGE = 64  # members from which an object's values are judged together before they are looked at one by one
 _SCALARS = frozenset({str, int, float, bool})  # of one type, Python's == is JSON's
 _CONTAINERS = frozenset({dict, list})
 _MISSING: Any = object()
+
+_Here: TypeAlias = "Place[Key] | None"  # where the walk stands, as the keys see it
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,14 @@ class Difference:
     What one comparison found.
 
     ``document`` is the new document, sharing with the old one whatever is the same; ``patch`` leads from the old one
-    to it; ``keyless`` counts the changed arrays of objects in which the key was missing or not unique.
+    to it; ``keyless`` names the first five changed arrays in which keys were missing or not unique, by their pointers
+    in the new document, and ``keyless_count`` counts them all.
     """
 
     document: Json
     patch: list[Operation]
-    keyless: int
+    keyless: tuple[str, ...] = ()
+    keyless_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +78,16 @@ class Inexpressible(Enum):
 INEXPRESSIBLE: Final = Inexpressible.INEXPRESSIBLE
 
 
-def compare(old: Json, new: Json, *, key: str | None = None) -> Difference | None:
+def compare(old: Json, new: Json, *, keys: Keys = NO_KEYS) -> Difference | None:
     """
     Return the difference, or ``None`` if the documents are the same.
 
     Neither is changed. Both are nested at most 200 levels deep. The values of the patch are parts of the new document:
     they are there to be encoded, not to be written to.
     """
-    comparison = _Comparison(key)
-    document = comparison.settle("", old, new)
-    return Difference(document, comparison.patch, comparison.keyless) if comparison.patch else None
+    comparison = _Comparison(keys)
+    document = comparison.settle("", old, new, keys.root)
+    return comparison.difference(document) if comparison.patch else None
 
 
 def prove(old: Json, patch: list[Operation], new: Json) -> bool:
@@ -104,9 +111,14 @@ def merge_patch(old: Json, new: Json) -> Json | Inexpressible:
     return patch if same(apply_merge(old, patch), new) else INEXPRESSIBLE
 
 
-def items_changes(old: Json, new: Json, *, key: str) -> Items | None:
-    """Return what became of the items, or ``None`` unless both documents are arrays of uniquely keyed items."""
-    if not isinstance(old, list) or not isinstance(new, list):
+def items_changes(old: Json, new: Json, *, keys: Keys) -> Items | None:
+    """
+    Return what became of the items, or ``None`` unless both documents are arrays of uniquely keyed items.
+
+    ``deleted`` has the keys of the items that are gone: scalars, or arrays where the key is a compound one.
+    """
+    key = keys.of_document
+    if key is None or not isinstance(old, list) or not isinstance(new, list):
         return None
     old_keys, new_keys = keys_of(old, key), keys_of(new, key)
     if old_keys is None or new_keys is None:
@@ -116,7 +128,7 @@ def items_changes(old: Json, new: Json, *, key: str) -> Items | None:
     return Items(
         created=[item for name, item in after.items() if name not in before],
         updated=[item for name, item in after.items() if name in before and not same(before[name], item)],
-        deleted=[item[key] for name, item in before.items() if name not in after and isinstance(item, dict)],
+        deleted=[key_value(item, key) for name, item in before.items() if name not in after],
     )
 
 
@@ -134,27 +146,31 @@ def _merge(old: dict[str, Json], new: dict[str, Json]) -> dict[str, Json]:
 class _Comparison:
     """One walk over two documents, collecting the patch."""
 
-    __slots__ = ("key", "keyless", "patch")
+    __slots__ = ("keyless", "keyless_count", "keys", "patch")
 
-    def __init__(self, key: str | None) -> None:
-        self.key = key
-        self.keyless = 0
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+        self.keyless: list[str] = []
+        self.keyless_count = 0
         self.patch: list[Operation] = []
 
-    def settle(self, path: str, old: Json, new: Json) -> Json:
+    def difference(self, document: Json) -> Difference:
+        return Difference(document, self.patch, tuple(self.keyless), self.keyless_count)
+
+    def settle(self, path: str, old: Json, new: Json, here: _Here) -> Json:
         """Write down what leads from ``old`` to ``new`` and return ``new`` as it is kept."""
         if old is new:
             return old
         if isinstance(old, dict) and isinstance(new, dict):
-            return self.object(path, old, new)
+            return self.object(path, old, new, here)
         if isinstance(old, list) and isinstance(new, list):
-            return self.array(path, old, new)
+            return self.array(path, old, new, here)
         if same(old, new):
             return old
         self.patch.append({"op": "replace", "path": path, "value": new})
         return new
 
-    def object(self, path: str, old: dict[str, Json], new: dict[str, Json]) -> Json:
+    def object(self, path: str, old: dict[str, Json], new: dict[str, Json], here: _Here) -> Json:
         begin = len(self.patch)
         self.patch += [{"op": "remove", "path": f"{path}/{escape(name)}"} for name in old if name not in new]
         settled = self.shared(old, new) if len(new) >= _LARGE else dict(new)
@@ -165,7 +181,8 @@ class _Comparison:
             elif before is _MISSING:
                 self.patch.append({"op": "add", "path": f"{path}/{escape(name)}", "value": value})
             else:
-                settled[name] = self.settle(f"{path}/{escape(name)}", before, value)
+                inner = None if here is None else here.inner(name)
+                settled[name] = self.settle(f"{path}/{escape(name)}", before, value, inner)
         if len(self.patch) == begin:
             return old
         self.shorten(begin, path, settled, settled.values())
@@ -179,18 +196,20 @@ class _Comparison:
         settled.update((names[at], news[at]) for at in unlike(olds, news))
         return settled
 
-    def array(self, path: str, old: list[Json], new: list[Json]) -> Json:
+    def array(self, path: str, old: list[Json], new: list[Json], here: _Here) -> Json:
         begin = len(self.patch)
-        origins, is_keyless = self.align(old, new)
+        origins, is_keyless = self.align(old, new, key_at(here))
         settled = [item if origin is None else old[origin] for item, origin in zip(new, origins, strict=True)]
         if len(old) != len(new) or any(map(is_not, settled, old)):
             self.patch += rearrange(path, origins, len(old), new)
         is_upheaval = len(self.patch) - begin > len(new)
         for at in unlike(settled, new):
-            settled[at] = self.settle(f"{path}/{at}", settled[at], new[at])
+            inner = None if here is None else here.inner(str(at))
+            settled[at] = self.settle(f"{path}/{at}", settled[at], new[at], inner)
         if len(self.patch) == begin:
             return old
-        self.keyless += is_keyless
+        if is_keyless:
+            self.note_keyless(path)
         self.shorten(begin, path, settled, [] if is_upheaval else settled)
         return settled
 
@@ -201,11 +220,16 @@ class _Comparison:
             if len(_encode(whole)) < len(_encode(self.patch[begin:])):
                 self.patch[begin:] = [whole]
 
-    def align(self, old: list[Json], new: list[Json]) -> tuple[Origins, bool]:
-        """Align by key, else by content; tell whether these are objects that should have had the key."""
-        if self.key is None:
+    def align(self, old: list[Json], new: list[Json], key: Key | None) -> tuple[Origins, bool]:
+        """Align by key, else by content; tell whether these items should have had keys."""
+        if key is None:
             return by_content(old, new), False
-        old_keys, new_keys = keys_of(old, self.key), keys_of(new, self.key)
+        old_keys, new_keys = keys_of(old, key), keys_of(new, key)
         if old_keys is not None and new_keys is not None:
             return by_key(old_keys, new_keys), False
-        return by_content(old, new), any(isinstance(item, dict) for item in new)
+        return by_content(old, new), lacks_keys(new, key, self.keys)
+
+    def note_keyless(self, path: str) -> None:
+        self.keyless_count += 1
+        if len(self.keyless) < _NAMED:
+            self.keyless.append(path)

@@ -6,11 +6,15 @@ Every exception that pushgate raises, as a tree.
     - PollError                   a poll yielded no document: reason (a metric label) and detail
     - Refusal                     a client does not get what it asked for
         - BadRequest              400  1008
+        - Forbidden               403  4403
+        - UpstreamDenied          401 or 403  4403
         - OriginForbidden         403  4403
         - NoSuchTopic             404  4404
         - TopicGone               404  4404
         - MethodNotAllowed        405  1008
         - TransportNotOffered     406  4406
+        - BodyTooLarge            413  1009
+        - UnsupportedBody         415  1008
         - UpstreamFailed          502  1013
         - Overloaded              503  1013
         - Draining                503  1012
@@ -80,13 +84,17 @@ class PollError(PushgateError):
     A poll yielded no document.
 
     ``reason`` is one of the label values of ``pushgate_poll_failures_total``; ``detail`` is for people and never holds
-    the body or a credential. ``retry_after`` is what the upstream asked for, in seconds.
+    the body or a credential. ``retry_after`` is what the upstream asked for, in seconds. ``asked``: whether a request
+    went out at all; a poll that was spared the upstream is counted as skipped.
     """
 
-    def __init__(self, reason: PollFailureReason, detail: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, reason: PollFailureReason, detail: str, *, retry_after: float | None = None, asked: bool = True
+    ) -> None:
         self.reason: PollFailureReason = reason
         self.detail = detail
         self.retry_after = retry_after
+        self.asked = asked
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"
@@ -114,6 +122,20 @@ class BadRequest(Refusal):
     status, code, close_code = 400, "bad_request", 1008
 
 
+class Forbidden(Refusal):
+    status, code, close_code = 403, "forbidden", 4403
+
+
+class UpstreamDenied(Refusal):
+    """The upstream sent away the client as whom it was asked; its status is repeated."""
+
+    status, code, close_code = 403, "upstream_denied", 4403
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the upstream answered {status} to this client's own credentials")
+        self.status = status  # type: ignore[misc]  # the only refusal that has more than one
+
+
 class OriginForbidden(Refusal):
     status, code, close_code = 403, "origin_forbidden", 4403
 
@@ -132,6 +154,14 @@ class MethodNotAllowed(Refusal):
 
 class TransportNotOffered(Refusal):
     status, code, close_code = 406, "transport_not_offered", 4406
+
+
+class BodyTooLarge(Refusal):
+    status, code, close_code = 413, "body_too_large", 1009
+
+
+class UnsupportedBody(Refusal):
+    status, code, close_code = 415, "unsupported_body", 1008
 
 
 class UpstreamFailed(Refusal):

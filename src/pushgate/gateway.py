@@ -19,8 +19,13 @@ from aiohttp import web
 from .adapters.admin import Admin
 from .adapters.downstream.front import Front
 from .adapters.downstream.handover import listen
+from .adapters.downstream.writing import Writer
+from .adapters.upstream.budget import Gate
 from .adapters.upstream.fetch import HttpFetch
 from .adapters.upstream.formats import decoder_for
+from .adapters.upstream.sources import Sources
+from .adapters.workshop.process import Workshop
+from .budgeting import start_delays
 from .clock import Clock
 from .config.addresses import Address
 from .config.gateway import Gateway as Config
@@ -28,8 +33,9 @@ from .hub import WHEEL_TURNS, Hub
 from .metrics import Metrics
 from .naming import Router
 from .poller import Means
-from .routes import Route
+from .routes import Route, TopicName
 from .store.memory import MemoryStore
+from .views import ViewRoute
 
 log = structlog.get_logger()
 
@@ -53,9 +59,14 @@ class Gateway:
         self.address: tuple[str, int] | None = None
         self.admin_address: tuple[str, int] | None = None
         self.is_ready = False
-        routes = [Route(path, route, config.upstreams[route.upstream]) for path, route in config.routes.items()]
-        self._routes = routes
-        self._router = Router((route.template, route) for route in routes)
+        shown = {view.from_ for view in config.views.values()}
+        routes = {
+            path: Route(path, route, config.upstreams, has_views=path in shown) for path, route in config.routes.items()
+        }
+        views = [ViewRoute(path, view, routes[view.from_]) for path, view in config.views.items()]
+        self._routes = [*routes.values()]
+        self._entries: list[Route | ViewRoute] = [*self._routes, *views]
+        self._router = Router((entry.template, entry) for entry in self._entries)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set; raises what ``serving`` raises."""
@@ -71,12 +82,22 @@ class Gateway:
                 closing(listen(server.listen.host, server.listen.port, heartbeat=server.heartbeat))
             )
             private = stack.enter_context(closing(_bind(server.admin.listen)))
-            fetch = await stack.enter_async_context(HttpFetch(self.config.upstreams, self.clock))
+            gates = {
+                name: Gate(name, upstream, self.clock, self.metrics) for name, upstream in self.config.upstreams.items()
+            }
+            http = await stack.enter_async_context(
+                HttpFetch(self.config.upstreams, self.clock, gates=gates, refreshed=self.metrics.credentials_refreshed)
+            )
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            store = MemoryStore(self.clock.token())
-            means = Means(self.clock, fetch, decoder_for, store, tasks, self.metrics)
+            store = MemoryStore(self.clock.token(), limit=server.limits.memory)
+            sources = Sources(http, gates, self.clock, tasks)
+            workshop = Workshop(tasks)
+            means = Means(self.clock, sources, decoder_for, store, tasks, self.metrics, workshop)
             hub = Hub(means, max_topics=server.limits.topics)
+            self.metrics.watch_upstreams(gates.values(), hub.polled_upstreams)
+            self.metrics.watch_memory(store.usage)
             front = Front(server, self._router, hub, self.clock)
+            front.writer = Writer(http, self._entries, hub)
             await self._listen(stack, front, public, private)
             background = tasks.create_task(self._beat(hub), name="heartbeats")
             self._start_standing(hub)
@@ -89,6 +110,8 @@ class Gateway:
                 background.cancel()
                 await self._say_farewell(hub, front)
                 hub.close()
+                sources.stop()
+                workshop.stop()
 
     async def _listen(self, stack: AsyncExitStack, front: Front, public: socket.socket, private: socket.socket) -> None:
         front.server = web.Server(
@@ -110,9 +133,15 @@ class Gateway:
             hub.turn_wheel()
 
     def _start_standing(self, hub: Hub) -> None:
+        """Begin to poll what is polled by itself: no stampede, but one after the other of each upstream's topics."""
+        standing: dict[str, list[tuple[Route, TopicName]]] = {}
         for route in self._routes:
-            for name in route.standing:
-                hub.channel(route, name).feed.start()
+            for name in sorted(route.standing, key=lambda name: name.text):
+                standing.setdefault(route.upstream_of(name), []).append((route, name))
+        for topics in standing.values():
+            delays = start_delays([route.pace for route, _ in topics], chance=self.clock.chance())
+            for (route, name), delay in zip(topics, delays, strict=True):
+                hub.channel(route, name).feed.start(delay=delay)
 
     async def _say_farewell(self, hub: Hub, front: Front) -> None:
         """Tell every stream when to come back, each at a moment of its own; cut whoever does not take it in time."""

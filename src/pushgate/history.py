@@ -7,19 +7,22 @@ the whole document: never with silence, never with a part.
 Rule 2: the log holds versions and the changes between them, so there is always one version more than changes; the
 oldest version is the floor. A number below the floor cannot be continued.
 Rule 3: nothing here counts time: old changes leave when a new one comes, never by themselves.
+Rule 4: somebody else may remember what this log does not (``past``): a view's documents are parts of its parent's.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from .changes import Change, Telling, Version
+from .changes import Change, Sealed, Telling, Version, encode, timestamp
 from .equality import fingerprint
+from .keys import Keys
 from .patching import Operation
-from .values import Document, Event, Mode
+from .values import Document, Encoding, Event, Mode
 
 # A client may hand back any text as a cursor; longer ones are not ours.
 MAX_CURSOR_LENGTH = 128
@@ -74,21 +77,45 @@ class Replay:
     disproved: bool = False
 
 
-class History:
-    """The log of one topic. ``scope`` is what its cursors are for: the topic's name and the route's definition."""
+def nobody_knows(number: int) -> Version | None:
+    """What the past is to a log that has nobody to ask."""
+    return None
 
-    def __init__(self, *, epoch: str, scope: str, limits: Limits, key: str | None) -> None:
+
+# What the document was as of the change with a number that this log does not know; None if nobody does.
+Past: TypeAlias = Callable[[int], Version | None]
+
+
+class History:
+    """
+    The log of one topic. ``scope`` is what its cursors are for: the topic's name and the route's definition.
+
+    ``encoding``: that of its documents, if they are bytes.
+    """
+
+    def __init__(
+        self,
+        *,
+        epoch: str,
+        scope: str,
+        limits: Limits,
+        keys: Keys,
+        past: Past = nobody_knows,
+        encoding: Encoding | None = None,
+    ) -> None:
         self._epoch = epoch
         self._scopes: dict[Family, str] = {
             "document": fingerprint(f"document\n{scope}".encode()),
             "items": fingerprint(f"items\n{scope}".encode()),
         }
         self._limits = limits
-        self._key = key
+        self._keys = keys
+        self._past = past
+        self._encoding = encoding
         self._versions: deque[Version] = deque()  # the floor first
         self._changes: deque[Change] = deque()  # _changes[i] leads from _versions[i] to _versions[i + 1]
         self._weight = 0
-        self._combined: dict[tuple[int, Mode], Telling | None] = {}  # of the latest version; emptied when it changes
+        self._combined: dict[tuple[int, Mode], Telling | None] = {}  # since a number, until the next change
         self._first: Event | None = None  # likewise
 
     def __repr__(self) -> str:
@@ -110,15 +137,31 @@ class History:
         """Return the cursor of the current document, for somebody who follows it in this mode."""
         return self._cursor(self._head(), "items" if mode == "items" else "document")
 
-    def append(self, number: int, *, at: float, document: Document, patch: list[Operation]) -> Change:
+    def append(self, number: int, *, at: float, document: Document | Sealed, patch: list[Operation]) -> Change:
         """Log a new document; ``patch`` leads to it from the latest one. Numbers must rise."""
-        before = self.latest
-        change = Change(before, Version(number, at=at, document=document), patch=patch, key=self._key)
+        version = Version(number, at=at, document=document)
+        if isinstance(document, Sealed):
+            return self._append(Change.sealed(self.latest, version, by=document, keys=self._keys))
+        return self._append(Change(self.latest, version, patch=patch, keys=self._keys))
+
+    def end(self, number: int, *, at: float) -> Change:
+        """Log that the document will not change any more; there must be one."""
+        latest = self._head()
+        return self._append(Change(latest, latest.ended(number, at=at), patch=[], keys=self._keys))
+
+    def clear(self) -> None:
+        """Forget everything: whoever comes with a cursor has a gap."""
+        self._versions.clear()
+        self._changes.clear()
+        self._combined.clear()
+        self._first, self._weight = None, 0
+
+    def _append(self, change: Change) -> Change:
         self._versions.append(change.after)
         self._combined.clear()
         self._first = None
-        if before is not None:
-            before.forget_snapshot()
+        if change.before is not None:
+            change.before.forget_snapshot()
             self._changes.append(change)
             self._weight += change.weight
             self._forget_oldest()
@@ -136,61 +179,115 @@ class History:
             self._first = self._event(latest, latest.tell())
         return self._first
 
+    @property
+    def is_ended(self) -> bool:
+        """Whether the document will not change any more."""
+        return bool(self._versions) and self._versions[-1].is_end
+
+    def end_event(self) -> Event:
+        """Return what tells somebody who has everything that there will be no more."""
+        latest = self._head()
+        return self._event(latest, Telling("end", encode({"at": timestamp(latest.at)})))
+
+    def is_over(self, cursor: str | None, mode: Mode) -> bool:
+        """Whether a client at this cursor has everything that there will ever be."""
+        return self.is_ended and cursor is not None and self.replay(cursor, mode).result == "current"
+
     def replay(self, cursor: str | None, mode: Mode) -> Replay:
         """Return what a client at this cursor has missed; the log must hold a document."""
         position = None if cursor is None else self._find(cursor, mode)
         if position is None:
             return Replay("snapshot", (self.first(),))
+        if isinstance(position, Version):
+            return self._since_before(position, mode)
         if position == len(self._changes):
             return Replay("current")
         return self._replay_from(position, mode)
+
+    def at(self, number: int) -> Version | None:
+        """Return the document as of the change with this number; None if that is forgotten, or was never known."""
+        index = self._index(number)
+        return None if index < 0 else self._versions[index]
+
+    def _index(self, number: int) -> int:
+        return bisect_right(self._versions, number, key=lambda version: version.number) - 1
 
     def _head(self) -> Version:
         assert self._versions, "the caller looks at `latest` first"
         return self._versions[-1]
 
-    def _find(self, text: str, mode: Mode) -> int | None:
-        """Return the index of the version that a cursor stands at; None is a gap."""
+    def _find(self, text: str, mode: Mode) -> int | Version | None:
+        """Return the index of the version that a cursor stands at, or one that only the past knows; None is a gap."""
         cursor = Cursor.parse(text)
         scopes = self._scopes.values() if mode == "items" else [self._scopes["document"]]
         if cursor is None or cursor.scope not in scopes:
             return None
         if cursor.epoch != self._epoch:  # from before a restart: good only if nothing has changed since
             return len(self._changes) if cursor.digest == self._head().digest else None
-        index = bisect_right(self._versions, cursor.number, key=lambda version: version.number) - 1
-        if index < 0 or self._versions[index].digest != cursor.digest:
-            return None
-        return index
+        index = self._index(cursor.number)
+        if index >= 0 and self._versions[index].digest == cursor.digest:
+            return index
+        before = self._past(cursor.number)
+        return before if before is not None and before.digest == cursor.digest else None
 
     def _replay_from(self, index: int, mode: Mode) -> Replay:
         missed = [self._changes[i] for i in range(index, len(self._changes))]
+        if not all(change.can_tell(mode) for change in missed):
+            return self._since(self._versions[index], mode)
         events = tuple(event for change in missed if (event := self.event(change, mode)))
         if not events:
             return Replay("current")
         size = sum(len(event.data) for event in events)
         if size <= REPLAY_BYTES or size < self._head().size:
             return Replay("replayed", events)
-        return self._combine(index, mode)
+        return self._since(self._versions[index], mode)
 
-    def _combine(self, index: int, mode: Mode) -> Replay:
-        before, latest = self._versions[index], self._head()
+    def _since(self, before: Version, mode: Mode) -> Replay:
+        """Make one event of all that happened since a version."""
+        latest = self._head()
         disproved = False
-        if (index, mode) not in self._combined:
-            change = Change.between(before, latest, key=self._key)
-            self._combined[index, mode] = change.tell(mode)
+        if (before.number, mode) not in self._combined:
+            change = Change.between(before, latest, keys=self._keys)
+            self._combined[before.number, mode] = change.tell(mode)
             disproved = change.disproved
-        telling = self._combined[index, mode]
+        telling = self._combined[before.number, mode]
         if telling is None:
             return Replay("current")
         result: Literal["combined", "snapshot"] = "snapshot" if telling.kind == "snapshot" else "combined"
         return Replay(result, (self._event(latest, telling),), disproved)
 
+    def _since_before(self, before: Version, mode: Mode) -> Replay:
+        """Tell what happened since a version from before this log; often nothing."""
+        latest = self._head()
+        if before.digest != latest.digest:
+            return self._since(before, mode)
+        has_ended = latest.is_end and not before.is_end
+        return Replay("combined", (self.end_event(),)) if has_ended else Replay("current")
+
     def _event(self, version: Version, telling: Telling) -> Event:
         family: Family = "items" if telling.kind == "items" else "document"
-        return Event(telling.kind, self._cursor(version, family), version.at, telling.data)
+        encoding = self._encoding if telling.kind == "snapshot" else None
+        return Event(telling.kind, self._cursor(version, family), version.at, telling.data, encoding)
 
     def _cursor(self, version: Version, family: Family) -> str:
         return str(Cursor(self._epoch, version.number, self._scopes[family], version.digest))
+
+    # What the memory cap sees.
+
+    @property
+    def bytes(self) -> int:
+        """What it holds, as JSON: the current document, and what is remembered of the changes that led to it."""
+        return self._weight if self.latest is None else self._weight + self.latest.size
+
+    @property
+    def oldest(self) -> int | None:
+        """The number of the oldest change that is remembered; None if there is none."""
+        return self._changes[0].after.number if self._changes else None
+
+    def forget_oldest(self) -> None:
+        """Forget the oldest change; a cursor from before it is a gap from now on. There must be one."""
+        self._weight -= self._changes.popleft().weight
+        self._versions.popleft()
 
     def _forget_oldest(self) -> None:
         horizon = self._versions[-1].at - self._limits.age

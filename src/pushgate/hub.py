@@ -1,15 +1,33 @@
 """
 Who listens to what: the topics that are alive, and the wheel that gives every stream its heartbeat.
+
+There are never more topics, nor more of them in memory, than may be: idle ones make room, the oldest first, and if none
+is idle, a new one is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .channel import Channel, Subscriber, Waiter
+import structlog
+
+from .channel import Channel
 from .errors import Overloaded
+from .naming import fill_text
+from .polled import Dependent, PolledChannel
 from .poller import Means
 from .routes import Route, TopicName
+from .subscriber import Subscriber, Waiter
+from .viewing import ViewChannel
+from .views import ViewRoute
+
+log = structlog.get_logger()
+
+# How often it is told that documents in use take more memory than there may be.
+FULL_REMINDER = 60.0
+
+# When to come back to a gateway that has no room, in seconds.
+COME_BACK = 30.0
 
 # Into so many turns the heartbeat interval is cut, so that many subscribers do not all get theirs at once.
 WHEEL_TURNS = 16
@@ -21,38 +39,111 @@ class Hub:
     def __init__(self, means: Means, *, max_topics: int) -> None:
         self._means = means
         self._max_topics = max_topics
-        self._channels: dict[str, Channel] = {}
+        self._channels: dict[str, PolledChannel] = {}
+        self._views: dict[str, ViewChannel] = {}  # as many as topics may be; they cost less
         self._per_route: dict[str, int] = {}
         self._wheel: list[dict[Subscriber, None]] = [{} for _ in range(WHEEL_TURNS)]
         self._turn = 0
         self._parked: dict[Waiter, None] = {}
         self._streams = 0
+        self._reminded_at = float("-inf")
         means.metrics.watch_subscribers(self._count_subscribers)
 
-    def channel(self, route: Route, name: TopicName) -> Channel:
+    def channel(self, route: Route | ViewRoute, name: TopicName) -> Channel:
         """Return the topic's channel; raises Overloaded if there are as many live topics as may be."""
-        channel = self._channels.get(name.text)
+        return self._view(route, name) if isinstance(route, ViewRoute) else self._topic(route, name)
+
+    def topics(self) -> list[PolledChannel]:
+        """Return the topics that are alive."""
+        return [*self._channels.values()]
+
+    def find(self, name: TopicName) -> PolledChannel | None:
+        """Return the channel of a topic that is polled, if it is alive."""
+        return self._channels.get(name.key)
+
+    def _topic(self, route: Route, name: TopicName) -> PolledChannel:
+        channel = self._channels.get(name.key)
         if channel is None:
             self._make_room(route)
-            channel = self._channels[name.text] = Channel(route, name, self._means)
+            channel = self._channels[name.key] = PolledChannel(route, name, self._means)
             self._per_route[route.name] = self._per_route.get(route.name, 0) + 1
         return channel
+
+    def _view(self, route: ViewRoute, name: TopicName) -> ViewChannel:
+        view = self._views.get(name.key)
+        if view is None:
+            assert name.parent is not None, "a view is named with its parent"
+            if len(self._views) >= self._max_topics:
+                self._forget_one_view()
+            parent = self._topic(route.parent, name.parent)
+            view = self._views[name.key] = ViewChannel(route, name, parent, self._means)
+        return view
+
+    def _forget_one_view(self) -> None:
+        for view in self._views.values():
+            if view.is_idle:
+                self._forget_view(view)
+                return
+        complaint = f"there are {self._max_topics} live views already (server.limits.topics)"
+        raise Overloaded(complaint, retry_after=COME_BACK)
+
+    def _forget_view(self, view: Dependent) -> None:
+        view.close()
+        del self._views[view.name.key]
 
     def _make_room(self, route: Route) -> None:
         if self._per_route.get(route.name, 0) >= route.config.max_topics:
             self._forget_one(route, f"{route.name} has {route.config.max_topics} live topics already (max_topics)")
         if len(self._channels) >= self._max_topics:
             self._forget_one(None, f"there are {self._max_topics} live topics already (server.limits.topics)")
+        self._relieve_memory()
+        if self._means.log.is_full():
+            complaint = "the documents in use take all the memory there may be (server.limits.memory)"
+            raise Overloaded(complaint, retry_after=COME_BACK)
 
     def _forget_one(self, route: Route | None, complaint: str) -> None:
         """Forget the oldest topic that nobody needs (of a route, or of all); raises Overloaded if there is none."""
-        for name, channel in self._channels.items():
-            if (route is None or channel.route is route) and channel.feed.is_idle():
-                channel.feed.stop()
-                del self._channels[name]
-                self._per_route[channel.route.name] -= 1
+        for channel in self._channels.values():
+            if (route is None or channel.route is route) and _is_idle(channel):
+                self._forget(channel)
                 return
-        raise Overloaded(complaint, retry_after=route.terms.linger if route else 30.0)
+        raise Overloaded(complaint, retry_after=route.terms.linger if route else COME_BACK)
+
+    def _forget(self, channel: PolledChannel) -> None:
+        """Forget a topic and its views, to which nobody listens either: that would be listening to the topic."""
+        for view in list(channel.views):
+            self._forget_view(view)
+        channel.feed.stop()
+        self._means.log.forget(channel.history)
+        del self._channels[channel.name.key]
+        self._per_route[channel.route.name] -= 1
+
+    def _relieve_memory(self) -> None:
+        """Forget idle views and topics while there is too much in memory; the log has forgotten the past already."""
+        memory = self._means.log
+        if not memory.is_full():
+            return
+        for view in list(self._views.values()):
+            if memory.is_full() and view.is_idle:
+                self._forget_view(view)
+        for channel in list(self._channels.values()):
+            if memory.is_full() and _is_idle(channel):
+                self._forget(channel)
+        if not memory.is_full():
+            return
+        now = self._means.clock.now()
+        if now >= self._reminded_at + FULL_REMINDER:
+            self._reminded_at = now
+            log.warning("memory.full", topics=len(self._channels), hint="raise server.limits.memory")
+
+    def polled_upstreams(self) -> set[str]:
+        """Return the names of all upstreams that anything polls right now."""
+        now = self._means.clock.now()
+        return {
+            fill_text(channel.route.config.upstream, channel.name.values)
+            for channel in self._channels.values()
+            if channel.feed.topic.is_wanted(now)
+        }
 
     @property
     def connections(self) -> int:
@@ -86,7 +177,8 @@ class Hub:
             self._streams -= 1
 
     def turn_wheel(self) -> None:
-        """Give the subscribers of the next turn their heartbeat."""
+        """Give the subscribers of the next turn their heartbeat, and look after the memory."""
+        self._relieve_memory()
         for subscriber in list(self._wheel[self._turn]):
             subscriber.channel.beat(subscriber)
         self._turn = (self._turn + 1) % WHEEL_TURNS
@@ -106,3 +198,8 @@ class Hub:
             key = (client.channel.route.name, client.transport_name)
             counts[key] = counts.get(key, 0) + 1
         yield from ((route, transport, number) for (route, transport), number in counts.items())
+
+
+def _is_idle(channel: PolledChannel) -> bool:
+    """Whether a topic may be forgotten; not while a poll is under way, since somebody may wait for how that ends."""
+    return channel.feed.is_idle() and not channel.feed.topic.is_polling

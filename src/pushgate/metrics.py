@@ -6,27 +6,47 @@ Gauges are read from the living objects at scrape time, so that a delivery costs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from . import __version__
+from .budgeting import BreakerState
 from .errors import PollFailureReason
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-Outcome = Literal["changed", "unchanged", "not_modified", "gone", "failed"]
+Outcome = Literal["changed", "unchanged", "not_modified", "held", "gone", "failed", "skipped"]
 
 # They double every counter, and nobody reads them.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has not typed it
 
 # From a lookup in memory to the slowest upstream that anybody waits for.
 _POLL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+# From the grain of timers to a day's budget that was used up.
+_WAIT_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 600, 3600)
+
+
+class WatchedUpstream(Protocol):
+    """What is shown of an upstream; None: nothing is known, or there is no such thing."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def breaker_state(self) -> BreakerState | None: ...
+
+    @property
+    def is_up(self) -> bool | None: ...
+
+    @property
+    def quota(self) -> int | None: ...
 
 
 class Metrics:
@@ -49,14 +69,17 @@ class Metrics:
         self._resumes = counter("resumes", "Subscriptions that came with a cursor, by what they got.",
                                 [*transport, "result"])  # fmt: skip
         self._deliveries = counter("deliveries", "Events handed to transports.", [*route, *transport])
-        durations = Histogram(
-            "pushgate_poll_duration_seconds",
-            "Time from request to answer.",
-            route,
-            buckets=_POLL_BUCKETS,
-            registry=self._registry,
-        )
-        self._seconds = cache(durations.labels)
+
+        self._refreshes = counter("credential_refreshes", "Tokens, logins and sessions got anew.",
+                                  ["upstream", "result"])  # fmt: skip
+
+        def histogram(name: str, text: str, labels: list[str], buckets: tuple[float, ...]) -> Callable[..., Histogram]:
+            name = f"pushgate_{name}_seconds"
+            return cache(Histogram(name, text, labels, buckets=buckets, registry=self._registry).labels)
+
+        self._seconds = histogram("poll_duration", "Time from request to answer.", route, _POLL_BUCKETS)
+        self._lags = histogram("poll_lag", "How late polls begin.", route, _WAIT_BUCKETS)
+        self._waits = histogram("budget_wait", "How long requests wait for their turn.", ["upstream"], _WAIT_BUCKETS)
         Gauge("pushgate_build_info", "Always 1.", ["version"], registry=self._registry).labels(__version__).set(1)
 
     def text(self) -> bytes:
@@ -65,6 +88,13 @@ class Metrics:
     def polled(self, route: str, outcome: Outcome, *, seconds: float) -> None:
         self._polls(route, outcome).inc()
         self._seconds(route).observe(seconds)
+
+    def poll_lagged(self, route: str, *, seconds: float) -> None:
+        """Count how long after its time a poll began."""
+        self._lags(route).observe(seconds)
+
+    def waited_for_budget(self, upstream: str, *, seconds: float) -> None:
+        self._waits(upstream).observe(seconds)
 
     def poll_failed(self, route: str, reason: PollFailureReason) -> None:
         self._failures(route, reason).inc()
@@ -76,6 +106,9 @@ class Metrics:
 
     def patch_rejected(self, route: str) -> None:
         self._rejected(route).inc()
+
+    def credentials_refreshed(self, upstream: str, is_ok: bool) -> None:
+        self._refreshes(upstream, "ok" if is_ok else "failed").inc()
 
     def connected(self, transport: str) -> None:
         self._connections(transport).inc()
@@ -90,6 +123,14 @@ class Metrics:
         """Report ``pushgate_subscribers``; ``count`` yields (route, transport, number) at each scrape."""
         self._registry.register(_Subscribers(count))
 
+    def watch_upstreams(self, upstreams: Collection[WatchedUpstream], polled: Callable[[], Collection[str]]) -> None:
+        """Report the state of upstreams; ``polled`` names, at each scrape, those that anything polls."""
+        self._registry.register(_Upstreams(upstreams, polled))
+
+    def watch_memory(self, usage: Callable[[], Iterable[tuple[str, int]]]) -> None:
+        """Report ``pushgate_memory_bytes``; ``usage`` yields (what, bytes) at each scrape."""
+        self._registry.register(_Memory(usage))
+
 
 class _Subscribers(Collector):
     def __init__(self, count: Callable[[], Iterable[tuple[str, str, int]]]) -> None:
@@ -101,4 +142,42 @@ class _Subscribers(Collector):
         )
         for route, transport, number in self._count():
             family.add_metric([route, transport], number)
+        yield family
+
+
+class _Upstreams(Collector):
+    def __init__(self, upstreams: Collection[WatchedUpstream], polled: Callable[[], Collection[str]]) -> None:
+        self._upstreams = upstreams
+        self._polled = polled
+
+    def collect(self) -> Iterator[Metric]:
+        polled = self._polled()
+        up = GaugeMetricFamily(
+            "pushgate_upstream_up", "Whether the latest poll found it; only while polled.", labels=["upstream"]
+        )
+        quota = GaugeMetricFamily(
+            "pushgate_upstream_quota_remaining", "What the upstream says is left of its own limit.", labels=["upstream"]
+        )
+        breaker = GaugeMetricFamily(
+            "pushgate_breaker_state", "1 for the state that the breaker is in.", labels=["upstream", "state"]
+        )
+        for upstream in self._upstreams:
+            if upstream.is_up is not None and upstream.name in polled:
+                up.add_metric([upstream.name], upstream.is_up)
+            if upstream.quota is not None:
+                quota.add_metric([upstream.name], upstream.quota)
+            if (current := upstream.breaker_state) is not None:
+                for state in get_args(BreakerState):
+                    breaker.add_metric([upstream.name, state], state == current)
+        yield from (up, quota, breaker)
+
+
+class _Memory(Collector):
+    def __init__(self, usage: Callable[[], Iterable[tuple[str, int]]]) -> None:
+        self._usage = usage
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily("pushgate_memory_bytes", "Memory that is accounted for.", labels=["what"])
+        for what, size in self._usage():
+            family.add_metric([what], size)
         yield family

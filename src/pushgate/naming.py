@@ -10,7 +10,7 @@ Rule 3: no value can leave its place: a segment stays one segment, a query value
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
@@ -26,6 +26,9 @@ RESERVED_QUERY = frozenset(
 MAX_QUERY_FIELDS = 64
 
 PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+# In what is asked of the upstream, a claim of the caller may stand too, and in a write what its body says.
+_REFERENCE = re.compile(r"\{((?:claims|data)\.[^{}/]+|[A-Za-z_][A-Za-z0-9_]*)\}")
 
 _SEGMENT_SAFE = "!$&'()*+,;=:@~-._"  # pchar of RFC 3986 section 3.3 without the percent sign
 _QUERY_SAFE = "~-._"
@@ -105,12 +108,14 @@ def fill_path(template: str, values: Mapping[str, str]) -> str:
     """
 
     def fill(segment: str) -> str:
-        literals = PLACEHOLDER.split(segment)
+        literals = _REFERENCE.split(segment)
         return "".join(
             encode_segment(values[part]) if index % 2 else quote(part, safe=_SEGMENT_SAFE + "%")
             for index, part in enumerate(literals)
         )
 
+    if not all(map(is_safe_segment, (values[name] for name in _REFERENCE.findall(template)))):
+        raise BadRequest("a parameter cannot stand in a path: it is empty, a dot segment, or holds a slash")
     filled = [fill(segment) for segment in template.split("/")]
     assert all(unquote(segment) not in (".", "..") for segment in filled), "a value became a dot segment"
     return "/".join(filled)
@@ -118,7 +123,17 @@ def fill_path(template: str, values: Mapping[str, str]) -> str:
 
 def fill_text(template: str, values: Mapping[str, str]) -> str:
     """Write values into a query or header template as they are; the place's own encoding is the caller's."""
-    return PLACEHOLDER.sub(lambda match: values[match[1]], template)
+    return _REFERENCE.sub(lambda match: values[match[1]], template)
+
+
+def fill_known(template: str, values: Mapping[str, str], *, escape: Callable[[str], str]) -> str:
+    """Write escaped values into a text in which other braces are literal, as in GraphQL and JSON."""
+    return _REFERENCE.sub(lambda match: escape(values[match[1]]) if match[1] in values else match[0], template)
+
+
+def references(template: str) -> frozenset[str]:
+    """Return all that stands in braces in a template, claims too."""
+    return frozenset(_REFERENCE.findall(template))
 
 
 def placeholders(template: str) -> frozenset[str]:

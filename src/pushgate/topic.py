@@ -2,140 +2,69 @@
 The life of one topic, without I/O: events in, commands out.
 
 Rule 1: every decision about when a topic is polled, and about what an answer means, is taken here by ``Topic.handle``.
-Rule 2: nothing here awaits, sleeps, reads a clock or rolls dice; ``now`` (monotonic seconds) and ``chance`` (0 up to
-1) are arguments, and a timer is a command.
+Rule 2: nothing here awaits, sleeps, reads a clock or rolls dice; the moment is an argument, and a timer is a command.
 Rule 3: at most one poll is under way, and none while nobody listens, once ``linger`` is over.
+Rule 4: what is in doubt is held until the upstream has said it often enough in a row; a state that nobody confirmed is
+never published.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
-from .diffing import compare
-from .patching import Operation
-from .scheduling import backoff, clamp_retry_after, next_tick, spread
-from .values import ABSENT, Absent, Document, Json, State
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the route says about polling; all times in seconds."""
-
-    every: float
-    jitter: float  # the part of an interval over which polls are spread, 0 to 1
-    linger: float
-    stale_after: int  # failed polls in a row
-    expire: float | None  # how long a stale document is served; None: for ever
-    key: str | None
-
-
-# What happens to a topic.
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """Somebody listens who did not before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """Somebody no longer listens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """The timer went off that WakeAt asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A poll yielded a document; the topic owns it from now on. ``at``: when it was read, since the epoch."""
-
-    document: Json
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Unchanged:
-    """A good poll brought nothing new; ``not_modified`` if we have only the upstream's word for it (304)."""
-
-    not_modified: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """The upstream says that what the topic names does not exist."""
-
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A poll failed. ``retry_after``: what the upstream asked for, in seconds."""
-
-    reason: str
-    retry_after: float | None = None
-
-
-Happening: TypeAlias = Joined | Left | Due | Answered | Unchanged | Missing | Failed
-
-
-# What shall be done about it.
-
-
-@dataclass(frozen=True, slots=True)
-class Poll:
-    """Start a poll now; its outcome comes back as Answered, Unchanged, Missing or Failed."""
-
-    conditional: bool
-
-
-@dataclass(frozen=True, slots=True)
-class WakeAt:
-    """Say Due at this time; replaces the timer there was."""
-
-    when: float
-
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    """Publish a new document; ``patch`` leads to it from the last one."""
-
-    document: Document
-    at: float
-    patch: tuple[Operation, ...]
-    keyless: int  # arrays that had to be compared by index although the route names a key
-
-
-@dataclass(frozen=True, slots=True)
-class Announce:
-    """The topic's state changed: tell whoever listens."""
-
-
-Command: TypeAlias = Poll | WakeAt | Append | Announce
-
-# How often in a row the upstream must say that a document does not exist before it is believed, and how soon it is
-# asked again. A topic that never had a document has nothing to lose: there, once is enough.
-GONE_CONFIRMATIONS = 2
-CONFIRM_AFTER = 2.0
+from .happenings import (
+    Announce,
+    Answered,
+    Append,
+    Command,
+    Denied,
+    Drop,
+    Due,
+    End,
+    Failed,
+    Happening,
+    Joined,
+    Left,
+    Missing,
+    News,
+    Outcome,
+    Poked,
+    Poll,
+    Unchanged,
+    WakeAt,
+)
+from .timetable import Moment, Timetable
+from .values import ABSENT, State
 
 # Servers exist that say "not modified" for ever: after this many in a row the document is fetched in full.
 VERIFY_AFTER = 10
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the route says about the life of its topics; all times in seconds."""
+
+    linger: float
+    stale_after: int  # failed polls in a row
+    expire: float | None  # how long a stale document is served; None: for ever
+    confirmations: int  # how often in a row the upstream must say what is hard to believe
+
+
 class Topic:
     """Decides when to poll one resource of a backend, and what its answers mean."""
 
-    def __init__(self, terms: Terms, *, now: float, is_standing: bool = False) -> None:
+    def __init__(self, terms: Terms, timetable: Timetable, *, now: float, is_standing: bool = False) -> None:
         self._terms = terms
+        self._timetable = timetable
         self._is_standing = is_standing  # polled whether or not somebody listens
-        self.document: Document | None = None  # the last one published; None until there is one
-        self.has_document = False  # because JSON's null is None too
+        self.has_document = False  # published; also one that is ABSENT
+        self.is_absent = False
         self.state: State = "cold"
         self.since = now  # when the state began
         self.reason: str | None = None  # of the latest failed poll; None after a good one
+        self.denied: int | None = None  # the status with which the upstream sent the caller away
         self.confirmed_at: float | None = None  # when the upstream last vouched for the document
         self.next_poll_at: float | None = None  # None until the first poll, and while one is under way
         self.failures = 0  # in a row
@@ -144,15 +73,20 @@ class Topic:
 
         self._listeners = 0
         self._idle_since: float | None = -math.inf  # None while somebody listens
-        self._tick = now  # the point of the grid that the latest poll belongs to
+        self._began_at = now  # the latest poll
+        self._is_poked = False  # during the poll under way
         self._missing = 0  # answers in a row that said the topic does not exist
         self._not_modified = 0  # answers in a row for which we have only the upstream's word
+        self._doubts = 0  # answers in a row that failed the same guard
+        self._doubted: str | None = None  # that guard
 
     def __repr__(self) -> str:
         return f"<Topic {self.state}, {self._listeners} listening, next poll {self.next_poll_at}>"
 
     def is_wanted(self, now: float) -> bool:
         """Whether the topic is to be polled at all: somebody listens or did so a moment ago, or it is standing."""
+        if self.state == "ended":
+            return False
         if self._is_standing or self._idle_since is None:
             return True
         return now < self._idle_since + self._terms.linger
@@ -160,128 +94,188 @@ class Topic:
     @property
     def is_worthless(self) -> bool:
         """Whether nothing would be lost with it: nobody listens, and there is no document to keep."""
-        has_nothing = not self.has_document or self.document is ABSENT
+        has_nothing = not self.has_document or self.is_absent
         return has_nothing and self._listeners == 0 and not (self.is_polling or self._is_standing)
 
     def is_expired(self, now: float) -> bool:
         """Whether the document has been stale for so long that it is no longer served."""
         return self.state == "stale" and self._terms.expire is not None and now >= self.since + self._terms.expire
 
-    def handle(self, event: Happening, *, now: float, chance: float) -> list[Command]:
+    @property
+    def next_poll_why(self) -> str:
+        """Why the next poll is when it is, for people."""
+        return "`until` came true" if self.state == "ended" else self._timetable.why
+
+    def handle(self, event: Happening, at: Moment) -> list[Command]:
         """Take note of what happened and return what shall be done, in this order."""
         match event:
             case Joined():
-                is_awake = self.is_wanted(now) and not self._is_new  # it is polling, or its timer runs
+                is_awake = self.is_wanted(at.now) and not self._is_new  # it is polling, or its timer runs
                 self._listeners += 1
                 self._idle_since = None
-                return [] if is_awake else self._wake_up(now)
+                return [] if is_awake or self.state == "ended" else self._wake_up(at)
             case Left():
                 self._listeners -= 1
                 if self._listeners == 0:
-                    self._idle_since = now
+                    self._idle_since = at.now
                 return []
             case Due():
-                return self._poll_or_wait(now) if self.is_wanted(now) else []
-            case Answered() | Unchanged() | Missing() | Failed():
-                return self._polled(event, now=now, chance=chance)
+                return self._poll_or_wait(at) if self.is_wanted(at.now) else []
+            case Poked():
+                return self._poke(at)
+            case Answered() | Unchanged() | Missing() | Failed() | Denied():
+                return self._polled(event, at)
             case _:
                 assert_never(event)
+
+    # When to poll.
 
     @property
     def _is_new(self) -> bool:
         return self.next_poll_at is None and not self.is_polling
 
-    def _wake_up(self, now: float) -> list[Command]:
+    def _wake_up(self, at: Moment) -> list[Command]:
         """Poll a topic that slept, if it is time; from then on by a grid of its own."""
-        if self.next_poll_at is None or now >= self.next_poll_at:
-            self._tick = now
-            self.is_catching_up = True
-        return self._poll_or_wait(now)
+        if self.next_poll_at is None or at.now >= self.next_poll_at:
+            self._timetable.wake(at.now)
+            self.is_catching_up = not self._timetable.is_closed(at.wall)
+        return self._poll_or_wait(at)
 
-    def _poll_or_wait(self, now: float) -> list[Command]:
+    def _poll_or_wait(self, at: Moment) -> list[Command]:
         if self.is_polling:
             return []
-        if self.next_poll_at is not None and now < self.next_poll_at:
-            return [WakeAt(self.next_poll_at)]
+        if self.has_document and self._timetable.is_closed(at.wall):
+            return self._pause(at)
+        if self.next_poll_at is not None and at.now < self.next_poll_at:
+            return [WakeAt(self._timetable.before_closing(self.next_poll_at, at))]
+        return [self._poll(at)]
+
+    def _poll(self, at: Moment) -> Poll:
+        if self.state == "paused":
+            self._timetable.wake(at.now)
         self.is_polling = True
         self.next_poll_at = None
-        return [Poll(conditional=self._not_modified < VERIFY_AFTER)]
+        self._began_at = at.now
+        return Poll(conditional=self._not_modified < VERIFY_AFTER and self._doubted is None)
 
-    def _polled(self, event: Answered | Unchanged | Missing | Failed, *, now: float, chance: float) -> list[Command]:
+    def _poke(self, at: Moment) -> list[Command]:
+        """Poll now if there is anything to be out of date; after the poll under way if there is one."""
+        if self.is_polling:
+            self._is_poked = True
+            return []
+        return [self._poll(at)] if self.has_document and self.state != "ended" else []
+
+    def _pause(self, at: Moment) -> list[Command]:
+        """Rest until the active hours begin."""
+        was = self.state
+        self.next_poll_at = self._timetable.opening(at)
+        self._enter("paused", at.now)
+        return [WakeAt(self.next_poll_at), *([Announce()] if was != "paused" else [])]
+
+    @property
+    def _confirming(self) -> str | None:
+        """What the next poll has to confirm, for people."""
+        if self._doubted is not None:
+            return f"an answer that fails the guard `{self._doubted}`"
+        return "that it is gone" if self._missing and self.state != "gone" else None
+
+    # What an answer means.
+
+    def _polled(self, event: Outcome, at: Moment) -> list[Command]:
         self.is_polling = self.is_catching_up = False
         was = self.state
-        commands: list[Command] = []
-        match event:
-            case Answered():
-                commands += self._on_answer(event, now)
-            case Unchanged():
-                assert self.has_document, "a poll that has nothing to keep has failed before it gets here"
-                self._not_modified = self._not_modified + 1 if event.not_modified else 0
-                self._confirm("gone" if self.document is ABSENT else "live", now)
-            case Missing():
-                commands += self._on_missing(event, now)
-            case Failed():
-                self._on_failure(event, now)
-            case _:
-                assert_never(event)
-        self.next_poll_at = self._next_poll(event, now=now, chance=chance)
-        if self.is_wanted(now):
-            commands.append(WakeAt(self.next_poll_at))
+        commands = self._take(event, at.now)
+        if self.state == "ended":
+            return commands
+        self.next_poll_at = self._timetable.next(
+            event, at, began_at=self._began_at, failures=self.failures, confirming=self._confirming
+        )
+        if self.state in ("live", "stale") and self._timetable.is_closed(at.wall):
+            self._enter("paused", at.now)
+        if self._is_poked and self.has_document:
+            commands.append(self._poll(at))
+        elif self.is_wanted(at.now):
+            commands.append(WakeAt(self._timetable.before_closing(self.next_poll_at, at)))
+        self._is_poked = False
         if self.state != was or (self.state == "cold" and self.failures == self._terms.stale_after):
             commands.append(Announce())
         return commands
 
+    def _take(self, event: Outcome, now: float) -> list[Command]:
+        match event:
+            case Answered():
+                return self._on_answer(event, now)
+            case Unchanged():
+                assert self.has_document, "a poll that has nothing to keep has failed before it gets here"
+                self._not_modified = self._not_modified + 1 if event.not_modified else 0
+                self._confirm("gone" if self.is_absent else "live", now)
+                return []
+            case Missing():
+                return self._on_missing(event, now)
+            case Failed():
+                self._on_failure(event.reason, now)
+                return []
+            case Denied():
+                self._on_failure("upstream_auth", now)
+                self.denied, self.has_document, self.is_absent = event.status, False, False
+                self._enter("cold", now)
+                return [Drop(event.status)]
+            case _:
+                assert_never(event)
+
     def _on_answer(self, event: Answered, now: float) -> list[Command]:
-        news = self._news(event)  # before anything is believed: it may fail
+        if event.doubt is not None and not self._is_confirmed(event.doubt.guard):
+            self.failures, self.reason = 0, None
+            self._enter("held", now)
+            return []
         self._not_modified = 0
         self._confirm("live", now)
-        return news
+        commands: list[Command] = [] if event.news is None else [self._publish(event.news, event.at)]
+        if event.is_last:
+            self._enter("ended", now)
+            self.next_poll_at = None
+            commands.append(End(event.at))
+        return commands
 
-    def _news(self, event: Answered) -> list[Command]:
-        if not self.has_document or isinstance(self.document, Absent):
-            return [self._publish(event.document, event.at)]
-        difference = compare(self.document, event.document, key=self._terms.key)
-        if difference is None:
-            return []
-        return [self._publish(difference.document, event.at, tuple(difference.patch), difference.keyless)]
+    def _is_confirmed(self, guard: str) -> bool:
+        """Count an answer that fails a guard; tell whether the upstream has now said so often enough."""
+        self._doubts = self._doubts + 1 if guard == self._doubted else 1
+        self._doubted = guard
+        return self._doubts >= self._terms.confirmations
 
     def _on_missing(self, event: Missing, now: float) -> list[Command]:
+        self._forget_doubt()
         self._missing += 1
-        if self.has_document and self._missing < GONE_CONFIRMATIONS:
+        # A topic that never had a document has nothing to lose: there, once is enough.
+        if self.has_document and self._missing < self._terms.confirmations:
             return []
         self._confirm("gone", now)
-        return [] if self.document is ABSENT else [self._publish(ABSENT, event.at)]
+        return [] if self.is_absent else [self._publish(News(ABSENT), event.at)]
 
-    def _on_failure(self, event: Failed, now: float) -> None:
+    def _on_failure(self, reason: str, now: float) -> None:
         self.failures += 1
-        self.reason = event.reason
+        self.reason = reason
         self._missing = 0  # no longer in a row
-        if self.state == "live" and self.failures >= self._terms.stale_after:
+        self._forget_doubt()
+        if self.state in ("live", "held", "paused") and self.failures >= self._terms.stale_after:
             self._enter("stale", now)
 
     def _confirm(self, state: State, now: float) -> None:
         self.failures = 0
-        self.reason = None
+        self.reason = self.denied = None
+        self._forget_doubt()
         if state != "gone":
             self._missing = 0
         self.confirmed_at = now
         self._enter(state, now)
 
+    def _forget_doubt(self) -> None:
+        self._doubts, self._doubted = 0, None
+
     def _enter(self, state: State, now: float) -> None:
         if state != self.state:
             self.state, self.since = state, now
 
-    def _publish(self, document: Document, at: float, patch: tuple[Operation, ...] = (), keyless: int = 0) -> Append:
-        self.document, self.has_document = document, True
-        return Append(document, at, patch, keyless)
-
-    def _next_poll(self, event: Answered | Unchanged | Missing | Failed, *, now: float, chance: float) -> float:
-        every = self._terms.every
-        if isinstance(event, Failed):
-            wait = backoff(self.failures, every=every, chance=chance)
-            self._tick = now + max(wait, clamp_retry_after(event.retry_after or 0.0))
-            return self._tick
-        if isinstance(event, Missing) and self.state != "gone":
-            return now + min(CONFIRM_AFTER, every)
-        self._tick = next_tick(self._tick, now=now, every=every)
-        return spread(self._tick, every=every, jitter=self._terms.jitter, chance=chance)
+    def _publish(self, news: News, at: float) -> Append:
+        self.has_document, self.is_absent = True, news.document is ABSENT
+        return Append(news, at)

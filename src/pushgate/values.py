@@ -7,7 +7,8 @@ unchanged parts from version to version and are never changed once they were pub
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
@@ -15,8 +16,9 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 
 Mode = Literal["patch", "merge", "items", "snapshot"]
 Transport = Literal["short_poll", "long_poll", "sse", "websocket"]
-EventKind = Literal["snapshot", "patch", "merge", "items", "gone", "status", "heartbeat", "problem", "ack"]
-State = Literal["cold", "live", "stale", "gone"]
+Encoding = Literal["base64"]
+EventKind = Literal["snapshot", "patch", "merge", "items", "gone", "end", "status", "heartbeat", "problem", "ack"]
+State = Literal["cold", "live", "stale", "held", "paused", "gone", "ended"]
 
 
 class Absent(Enum):
@@ -29,19 +31,30 @@ ABSENT: Final = Absent.ABSENT
 Document: TypeAlias = Json | Literal[Absent.ABSENT]
 
 
+class Unread(Enum):
+    """What an answer's value is before its body was read; ``None`` would be JSON's null."""
+
+    UNREAD = "unread"
+
+
+UNREAD: Final = Unread.UNREAD
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """
     What a client gets, before it is framed for a transport.
 
     ``id`` is a cursor, or None for events that are no position (``status``). ``at`` is when the upstream's answer was
-    read, in seconds since the epoch. ``data`` is JSON in UTF-8 and holds no line break.
+    read, in seconds since the epoch. ``data`` is JSON in UTF-8 and holds no line break. ``encoding``: how bytes became
+    a text in it.
     """
 
     kind: EventKind
     id: str | None
     at: float
     data: bytes
+    encoding: Encoding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +78,38 @@ class Validators:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """One request to an upstream: an absolute URL that is already encoded, and the header fields to send."""
+    """
+    One request to an upstream: an absolute URL that is already encoded, the header fields to send, and the body.
+
+    ``upstream`` is its name in the configuration. ``claims``: those of the caller as whom it is asked, for credentials
+    that depend on them.
+    """
 
     method: str
     url: str
     headers: tuple[tuple[str, str], ...]
+    body: bytes | None = None
+    upstream: str = ""
+    claims: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a client proved to be: the entry of ``auth:`` that vouches, the issuer and subject, and what they claim."""
+
+    auth: str
+    issuer: str
+    subject: str
+    claims: Mapping[str, Json] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf a topic is asked for: what its request carried, names of header fields in lower case."""
+
+    principal: Principal | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+ANYBODY: Final = Caller()

@@ -20,11 +20,17 @@ Form: TypeAlias = Callable[[Event], bytes]
 
 
 def envelope(event: Event) -> bytes:
-    """Return ``{"event","id","at","data"}``: an event where there is no framing to carry its id and kind."""
+    """
+    Return ``{"event","id","at","data"}``: an event where there is no framing to carry its id and kind.
+
+    With ``"encoding":"base64"`` before ``data`` if that is bytes; a bare SSE event has no place that could say so.
+    """
     head: dict[str, str] = {"event": event.kind}
     if event.id is not None:
         head["id"] = event.id
     head["at"] = timestamp(event.at)
+    if event.encoding is not None:
+        head["encoding"] = event.encoding
     return encode(head)[:-1] + b',"data":' + event.data + b"}"
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 import pushgate.changes
-import pushgate.topic
+import pushgate.refinery
 from backends import ScriptedBackend
 from gateways import route, running_gateway
 from pushgate.diffing import Difference, compare
+from pushgate.keys import NO_KEYS, Keys
 from transports import RESUMABLE, connected, see_through
 
 
@@ -25,8 +26,8 @@ class LyingDiffer:
     def __init__(self, patch: list[dict[str, Any]]) -> None:
         self.patch = patch
 
-    def __call__(self, old: Any, new: Any, *, key: str | None = None) -> Difference | None:
-        truth = compare(old, new, key=key)
+    def __call__(self, old: Any, new: Any, *, keys: Keys = NO_KEYS) -> Difference | None:
+        truth = compare(old, new, keys=keys)
         return None if truth is None else replace(truth, patch=self.patch)
 
 
@@ -51,7 +52,7 @@ async def test_a_wrong_patch_goes_out_as_a_snapshot(
         connected(transport, gateway.base, "/t", emit="patch") as client,
     ):
         await client.follow({"n": 0, "pad": PAD})
-        monkeypatch.setattr(pushgate.topic, "compare", LyingDiffer(LIES[lie]))
+        monkeypatch.setattr(pushgate.refinery, "compare", LyingDiffer(LIES[lie]))
         backend.serve({"n": 1, "pad": PAD})
         await client.follow({"n": 1, "pad": PAD})
         assert client.replica.kinds == ["snapshot", "snapshot"]
@@ -102,7 +103,7 @@ async def test_every_mode_falls_back_by_itself(
         connected(transport, gateway.base, "/t", emit="patch") as patching,
     ):
         await see_through([merging, patching], {"n": 0, "pad": PAD})
-        monkeypatch.setattr(pushgate.topic, "compare", LyingDiffer(LIES["another value"]))
+        monkeypatch.setattr(pushgate.refinery, "compare", LyingDiffer(LIES["another value"]))
         backend.serve({"n": 1, "pad": PAD})
         await see_through([merging, patching], {"n": 1, "pad": PAD})
         assert (merging.replica.kinds[-1], patching.replica.kinds[-1]) == ("merge", "snapshot")

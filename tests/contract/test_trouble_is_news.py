@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import pushgate.topic
+import pushgate.refinery
 from backends import ScriptedBackend, scripted_backend
 from gateways import eventually, http_client, route, running_gateway
 from replicas import GONE
@@ -42,7 +42,7 @@ TROUBLES: dict[str, tuple[Callable[[ScriptedBackend], None], str]] = {
     "302 to a login": (say(b"", status=302, Location="/login"), "protocol"),
     "login page with 200": (say(LOGIN, Content_Type="text/html"), "decode"),
     "login page that claims to be JSON": (say(LOGIN), "decode"),
-    "no body": (say(b""), "decode"),
+    "nothing but spaces": (say(b" "), "decode"),
     "half a body, whole length": (say(b'{"n": 2, "pad'), "decode"),
     "not UTF-8": (say(b'{"n": "\xe9"}'), "decode"),
     "an unknown charset": (say(b'{"n": 2}', Content_Type="application/json; charset=klingon"), "decode"),
@@ -246,7 +246,7 @@ async def test_a_bug_of_ours_is_a_failed_poll(backend: ScriptedBackend, monkeypa
         connected("sse", gateway.base, "/t") as client,
     ):
         await client.follow(GOOD)
-        monkeypatch.setattr(pushgate.topic, "compare", crash)
+        monkeypatch.setattr(pushgate.refinery, "compare", crash)
         backend.serve(BETTER)
         await client.hear_state("stale")
         async with http_client() as http:

@@ -22,7 +22,8 @@ from structlog.testing import capture_logs
 from conftest import SOAK
 from pushgate.adapters.downstream.long_poll import Question
 from pushgate.adapters.upstream.formats import decoder_for
-from pushgate.channel import Channel, Subscriber
+from pushgate.answers import Answer
+from pushgate.channel import Channel
 from pushgate.clock import Clock
 from pushgate.config.routes import Route as RouteConfig
 from pushgate.config.upstreams import Upstream
@@ -30,9 +31,10 @@ from pushgate.errors import PollError
 from pushgate.hub import Hub
 from pushgate.metrics import Metrics
 from pushgate.negotiation import Ask
-from pushgate.poller import Answer, Means
-from pushgate.routes import Route
+from pushgate.poller import Means
+from pushgate.routes import Route, TopicName
 from pushgate.store.memory import MemoryStore
+from pushgate.subscriber import Subscriber
 from pushgate.values import Transport, UpstreamRequest, Validators
 from pushgate.wire import sse_block, websocket_frame
 from replicas import GONE, NOTHING, Replica, is_same
@@ -109,7 +111,7 @@ class PlayedFetch:
         self._under_way = 0
         self.most_under_way = 0
 
-    async def __call__(self, route: Route, request: UpstreamRequest, validators: Validators) -> Answer:
+    async def __call__(self, route: Route, name: TopicName, request: UpstreamRequest, validators: Validators) -> Answer:
         self._upstream.begun.append(asyncio.get_running_loop().time())
         self._under_way += 1
         self.most_under_way = max(self.most_under_way, self._under_way)
@@ -229,7 +231,7 @@ class World:
         self.replicas = [Replica() for _ in range(CLIENTS)]
         self.clients: list[PlayedSocket | LongPoller | None] = [None] * CLIENTS
         self._tasks = tasks
-        self.route = Route("/t", RouteConfig.model_validate(ROUTE), Upstream.model_validate({"url": "http://u"}))
+        self.route = Route("/t", RouteConfig.model_validate(ROUTE), {"u": Upstream.model_validate({"url": "http://u"})})
         self.start()
 
     def note(self, data: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pushgate.answers import NO_VALIDATORS, Accepted, Answer
+from pushgate.answers import NO_VALIDATORS, Accepted, Answer, hash_of
 from pushgate.values import Validators
 
 BOTH = Validators(etag='"1"', last_modified="Mon, 05 Jan 2026 06:00:00 GMT")
@@ -12,43 +12,46 @@ def answer(body: bytes = b"{}", validators: Validators = BOTH, status: int = 200
     return Answer(status, "application/json", body, validators, 1.0)
 
 
+def accepted(answer: Answer, *, with_body: bool = False) -> Accepted:
+    return Accepted.of(answer, hash_of(answer.body), with_body=with_body)
+
+
 def test_an_accepted_answer_leaves_its_validators() -> None:
     """A new answer replaces both: one that it does not have belongs to a representation that is no more."""
     only_etag = Validators(etag='"2"')
 
-    assert Accepted.of(answer(), with_body=False).validators == BOTH
-    assert Accepted.of(answer(b"[]", only_etag), with_body=False).validators == only_etag
+    assert accepted(answer()).validators == BOTH
+    assert accepted(answer(b"[]", only_etag)).validators == only_etag
 
 
 def test_not_modified_may_bring_a_new_value_for_one_validator() -> None:
     """Each is updated on its own; the other stays as it was."""
-    kept = Accepted.of(answer(), with_body=False)
+    kept = accepted(answer())
 
-    confirmed = kept.confirmed_by(answer(b"", Validators(etag='"2"'), status=304))
+    confirmed = kept.confirmed_by(answer(b"", Validators(etag='"2"'), status=304), None)
 
     assert confirmed.validators == Validators('"2"', BOTH.last_modified)
-    assert kept.confirmed_by(answer(b"", NO_VALIDATORS, status=304)) == kept
+    assert kept.confirmed_by(answer(b"", NO_VALIDATORS, status=304), None) == kept
 
 
 def test_the_same_bytes_bring_their_own_validators() -> None:
     """An ETag that changes while the body does not is no change, but it is what to ask with."""
-    kept = Accepted.of(answer(), with_body=False)
+    kept = accepted(answer())
     again = answer(validators=Validators(etag='"2"'))
 
-    assert kept.is_same(again)
-    assert kept.confirmed_by(again).validators == Validators(etag='"2"')
-    assert not kept.is_same(answer(b"{ }"))
+    assert kept.confirmed_by(again, hash_of(again.body)).validators == Validators(etag='"2"')
+    assert kept.confirmed_by(again, hash_of(b"{ }")) == kept
 
 
 def test_a_status_that_keeps_says_nothing_about_the_document() -> None:
     """Its validators and its body are of something else."""
-    kept = Accepted.of(answer(), with_body=False)
+    kept = accepted(answer())
 
-    assert kept.confirmed_by(answer(b"wait", Validators(etag='"9"'), status=204)) == kept
+    assert kept.confirmed_by(answer(b"wait", Validators(etag='"9"'), status=204), None) == kept
 
 
 def test_the_body_is_kept_only_for_those_who_want_it_raw() -> None:
     """Everybody else keeps sixteen bytes of it; in doubt it is still served, but not asked with."""
-    assert Accepted.of(answer(), with_body=False).body is None
-    in_doubt = Accepted.of(answer(), with_body=True).in_doubt()
+    assert accepted(answer()).body is None
+    in_doubt = accepted(answer(), with_body=True).in_doubt()
     assert (in_doubt.body, in_doubt.content_type, in_doubt.validators) == (b"{}", "application/json", NO_VALIDATORS)

@@ -9,6 +9,7 @@ import pytest
 
 from pushgate.changes import Change, Version, timestamp
 from pushgate.diffing import compare
+from pushgate.keys import Keys
 from pushgate.values import ABSENT, Mode
 
 PAD = "x" * 300
@@ -18,9 +19,9 @@ MODES: tuple[Mode, ...] = ("patch", "merge", "items", "snapshot")
 def change(old: Any, new: Any, *, key: str | None = "id", patch: list[Any] | None = None) -> Change:
     before, after = Version(1, at=1000.0, document=old), Version(2, at=1001.0, document=new)
     if patch is None:
-        difference = None if ABSENT in (old, new) else compare(old, new, key=key)
+        difference = None if ABSENT in (old, new) else compare(old, new, keys=Keys.of(key))
         patch = difference.patch if difference else []
-    return Change(before, after, patch=patch, key=key)
+    return Change(before, after, patch=patch, keys=Keys.of(key))
 
 
 def tell(one: Change, mode: Mode) -> tuple[str, Any]:

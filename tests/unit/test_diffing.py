@@ -1,4 +1,4 @@
-"""diffing.py and alignment.py: what lies between two documents, and in how few words."""
+"""diffing.py, alignment.py and keys.py: what lies between two documents, and in how few words."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from pushgate.alignment import keys_of
 from pushgate.diffing import INEXPRESSIBLE, Difference, Items, compare, items_changes, merge_patch, prove
 from pushgate.equality import same
+from pushgate.keys import NO_KEYS, Key, Keys, keys_of
 from pushgate.patching import apply_merge, apply_patch
 from pushgate.values import Json
+
+ID = Keys.of("id")
 
 
 def rows(*keys: Json) -> list[Any]:
@@ -19,10 +21,10 @@ def rows(*keys: Json) -> list[Any]:
     return [{"id": key, "name": f"the row named {key!r}", "n": {"of": 0, "at": "somewhere else"}} for key in keys]
 
 
-def difference(old: Json, new: Json, *, key: str | None = "id") -> Difference:
+def difference(old: Json, new: Json, *, key: Key | dict[str, Key] | None = "id") -> Difference:
     """Compare, and check on the way what holds for every comparison."""
     before, after = copy.deepcopy(old), copy.deepcopy(new)
-    found = compare(old, new, key=key)
+    found = compare(old, new, keys=Keys.of(key))
     assert found is not None
     assert same(apply_patch(old, found.patch), new)
     assert same(found.document, new)
@@ -124,20 +126,29 @@ def test_keys_of_other_types_are_other_keys() -> None:
     assert keys_of(rows(1, 1.0), "id") is None
     assert ops(difference(rows(1, 2, 3, 4, 5, 6), rows("1", 2, 3, 4, 5, 6))) == ["remove", "add"]
     assert ops(difference(rows(1, 2, 3, 4, 5, 6), rows(True, 2, 3, 4, 5, 6))) == ["remove", "add"]
-    assert compare(rows(1, 2), rows(1.0, 2.0), key="id") == difference(rows(1, 2), rows(1.0, 2.0))
+    assert compare(rows(1, 2), rows(1.0, 2.0), keys=ID) == difference(rows(1, 2), rows(1.0, 2.0))
 
 
 def test_arrays_without_a_usable_key_are_diffed_by_index_and_counted() -> None:
     """A missing or repeated key, or one that is no scalar, in either version; arrays of scalars never had any."""
     new = rows(1, 2, 3)
     new[1]["n"]["of"] = 7
-    assert difference(rows(1, 2, 3), new).keyless == 0
+    assert difference(rows(1, 2, 3), new).keyless_count == 0
     for bad in (rows(1, 2, 2), rows(1, 2, [3]), [*rows(1, 2), {"no": "key"}], [*rows(1, 2), "x"]):
-        assert difference(bad, new).keyless == 1
-        assert difference(new, bad).keyless == 1
-    assert difference({"a": rows(1, 1)}, {"a": rows(1, 1), "b": 1}).keyless == 0, "it did not change"
-    assert difference([1, 2], [1, 3]).keyless == 0
-    assert difference(rows(1, 1), rows(1, 1, 1), key=None).keyless == 0
+        assert difference(bad, new).keyless_count == 1
+        assert difference(new, bad).keyless == ("",)
+    assert difference({"a": rows(1, 1)}, {"a": rows(1, 1), "b": 1}).keyless_count == 0, "it did not change"
+    assert difference([1, 2], [1, 3]).keyless_count == 0
+    assert difference(rows(1, 1), rows(1, 1, 1), key=None).keyless_count == 0
+
+
+def test_the_first_five_arrays_without_keys_are_named_and_all_are_counted() -> None:
+    """By their pointers in the new document, so that a person finds them."""
+    old: Json = {f"a/{n}": rows(1, 1) for n in range(9)}
+    new: Json = {f"a/{n}": rows(1, 1, 1) for n in range(9)}
+    found = difference(old, new)
+    assert found.keyless == ("/a~10", "/a~11", "/a~12", "/a~13", "/a~14")
+    assert found.keyless_count == 9
 
 
 def test_a_key_applies_at_any_depth() -> None:
@@ -219,13 +230,70 @@ def test_items_are_created_updated_and_deleted() -> None:
     """An order of items is not part of it, and neither is 1.0 for 1."""
     old, new = rows(1, 2, 3, 4), rows(4, 5, 2, 3)
     new[0]["id"], new[2]["name"] = 4.0, "renamed"
-    assert items_changes(old, new, key="id") == Items(created=[new[1]], updated=[new[2]], deleted=[1])
-    assert items_changes(rows(1, 2), rows(2, 1), key="id") == Items([], [], [])
-    assert items_changes(rows(True, 2), rows(1, 2), key="id") == Items(rows(1), [], [True])
+    assert items_changes(old, new, keys=ID) == Items(created=[new[1]], updated=[new[2]], deleted=[1])
+    assert items_changes(rows(1, 2), rows(2, 1), keys=ID) == Items([], [], [])
+    assert items_changes(rows(True, 2), rows(1, 2), keys=ID) == Items(rows(1), [], [True])
 
 
 @pytest.mark.parametrize("other", [{}, None, rows(1, 1), [1], [{"no": "key"}]])
 def test_items_need_an_array_of_uniquely_keyed_objects(other: Json) -> None:
     """In both versions."""
-    assert items_changes(rows(1), other, key="id") is None
-    assert items_changes(other, rows(1), key="id") is None
+    assert items_changes(rows(1), other, keys=ID) is None
+    assert items_changes(other, rows(1), keys=ID) is None
+
+
+def test_items_that_are_gone_are_named_by_their_whole_key() -> None:
+    """A compound key is an array of its members, in the order of the configuration, even if it is one member only."""
+    old: Json = [{"host": "a", "port": 80}, {"host": "a", "port": 81}, {"host": "b", "port": 80}]
+    new: Json = [{"port": 80, "host": "b", "up": True}, {"host": "c", "port": None}]
+    changes = items_changes(old, new, keys=Keys.of(("host", "port")))
+    assert changes == Items(created=[new[1]], updated=[new[0]], deleted=[["a", 80], ["a", 81]])
+    assert items_changes(rows(1, 2), rows(2), keys=Keys.of(("id",))) == Items([], [], [[1]])
+
+
+def test_items_need_a_key_of_the_document_itself() -> None:
+    """Keys of arrays further down are none of its items."""
+    assert items_changes(rows(1), rows(2), keys=NO_KEYS) is None
+    assert items_changes(rows(1), rows(2), keys=Keys.of({"/*": "id"})) is None
+    assert items_changes(rows(1), rows(2), keys=Keys.of({"": "id"})) == Items(rows(2), [], [1])
+
+
+def test_a_compound_key_finds_items_wherever_they_went() -> None:
+    """Two members that repeat, each by itself, name an item together."""
+    names = [(host, port) for host in "abcdef" for port in range(6)]
+    old: Json = [{"host": host, "port": port, "state": "up and running"} for host, port in names]
+    new = copy.deepcopy(old)
+    assert isinstance(new, list) and isinstance(new[20], dict)
+    new[20]["state"] = "down"
+    new.insert(0, new.pop(30))
+    assert difference(old, new, key=("host", "port")).patch == [
+        {"op": "move", "from": "/30", "path": "/0"},
+        {"op": "replace", "path": "/21/state", "value": "down"},
+    ]
+    assert difference(old, new, key="host").keyless == ("",)
+
+
+def test_keys_for_pointers_apply_there_and_nowhere_else() -> None:
+    """An array that no pointer names is diffed by index, and that is nothing to complain about."""
+    key: dict[str, Key] = {"/hosts": "id", "/hosts/*/disks": ("bus", "slot")}
+    disks: list[Json] = [{"bus": n % 3, "slot": n // 3, "text": "x" * 50} for n in range(12)]
+    old: Json = {"hosts": [{"id": 1, "disks": disks, "users": rows(1, 2, 3)}, {"id": 2}], "other": rows(1, 1)}
+    new: Json = {
+        "other": rows(1, 1, 1),
+        "hosts": [{"id": 2}, {"id": 1, "disks": [disks[-1], *disks[:-1]], "users": rows(3, 1, 2)}],
+    }
+    found = difference(old, new, key=key)
+    assert {"op": "move", "from": "/hosts/1", "path": "/hosts/0"} in found.patch
+    assert {"op": "move", "from": "/hosts/1/disks/11", "path": "/hosts/1/disks/0"} in found.patch
+    assert not any(step["op"] == "move" and "users" in str(step["path"]) for step in found.patch)
+    assert found.keyless_count == 0
+
+
+def test_an_array_that_a_pointer_names_should_have_keys() -> None:
+    """Even if it holds no objects; an empty one lacks nothing."""
+    key: dict[str, Key] = {"/a": "id"}
+    assert difference({"a": [1, 2]}, {"a": [1, 3]}, key=key).keyless == ("/a",)
+    assert difference({"a": rows(1)}, {"a": []}, key=key).keyless == ()
+    assert difference({"a": []}, {"a": rows(1)}, key=key).keyless == ()
+    assert difference(rows(1, 1), rows(1), key=key).keyless == ()
+    assert difference({"a": rows(1, 1)}, {"a": rows(1)}, key={}).keyless == ()

@@ -9,6 +9,7 @@ import pytest
 
 from pushgate.diffing import compare
 from pushgate.history import MAX_CURSOR_LENGTH, REPLAY_BYTES, Cursor, History, Limits
+from pushgate.keys import Keys
 from pushgate.values import ABSENT, Mode
 
 LIMITS = Limits(events=1000, bytes=8_000_000, age=3600)
@@ -16,7 +17,7 @@ PAD = "x" * 1000
 
 
 def history(*, epoch: str = "E", scope: str = "/t", limits: Limits = LIMITS, key: str | None = "id") -> History:
-    return History(epoch=epoch, scope=scope, limits=limits, key=key)
+    return History(epoch=epoch, scope=scope, limits=limits, keys=Keys.of(key))
 
 
 def append(log: History, number: int, document: Any, *, at: float = 1000.0) -> str:
@@ -24,7 +25,7 @@ def append(log: History, number: int, document: Any, *, at: float = 1000.0) -> s
     before = log.latest
     difference = None
     if before is not None and ABSENT not in (before.document, document):
-        difference = compare(before.document, document, key="id")
+        difference = compare(before.document, document, keys=Keys.of("id"))
     log.append(number, at=at, document=document, patch=difference.patch if difference else [])
     return log.head("patch")
 

@@ -13,6 +13,7 @@ from pushgate.adapters.upstream.formats.json import decode
 from pushgate.adapters.upstream.formats.recall import RecallingDecoder
 from pushgate.diffing import compare
 from pushgate.errors import PollError
+from pushgate.keys import Keys
 from pushgate.selecting import Ignore
 from pushgate.values import Json
 
@@ -25,7 +26,7 @@ def rows(count: int = 100) -> list[Any]:
 
 def publish(decoder: RecallingDecoder, held: Json, body: bytes) -> Json:
     """One poll as a topic sees it."""
-    difference = compare(held, decoder.decode(body, "application/json"), key="id")
+    difference = compare(held, decoder.decode(body, "application/json"), keys=Keys.of("id"))
     document = held if difference is None else difference.document
     decoder.learn(document)
     return document
@@ -77,7 +78,7 @@ def test_ignored_members_stay_ignored() -> None:
     for turn in range(3):
         answer = rows()
         answer[turn]["on"] = "changed"
-        difference = compare(held, ignore(decoder.decode(encode(answer), "")), key="id")
+        difference = compare(held, ignore(decoder.decode(encode(answer), "")), keys=Keys.of("id"))
         assert difference is not None
         held = difference.document
         decoder.learn(held)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pushgate.config.routes import Route as RouteConfig
 from pushgate.config.upstreams import Upstream
-from pushgate.errors import BadRequest, PollError
+from pushgate.errors import BadRequest, Forbidden, PollError
 from pushgate.routes import Route
+from pushgate.values import Caller, Principal
 
 
 def route(path: str = "/t/{x}", *, upstream: dict[str, Any] | None = None, **config: Any) -> Route:
     settings = {"url": "http://u/api/", **(upstream or {})}
-    return Route(path, RouteConfig.model_validate({"upstream": "u", **config}), Upstream.model_validate(settings))
+    return Route(
+        path, RouteConfig.model_validate({"upstream": "u", **config}), {"u": Upstream.model_validate(settings)}
+    )
 
 
 def test_a_topic_is_its_path_and_its_listed_query() -> None:
@@ -36,34 +40,34 @@ def test_a_query_that_the_request_needs() -> None:
     one = route("/t", query={"id": "[0-9]+"}, request={"path": "/things/{id}"})
     with pytest.raises(BadRequest, match="id"):
         one.topic({}, {})
-    assert one.request(one.topic({}, {"id": "7"}).values).url == "http://u/api/things/7"
+    assert one.request(one.topic({}, {"id": "7"})).url == "http://u/api/things/7"
 
 
 def test_the_default_request_is_the_routes_own_path() -> None:
     """GET on the same path below the upstream's URL, with the listed query."""
     one = route(query={"lang": "[a-z]+"})
-    request = one.request(one.topic({"x": "a-b?"}, {"lang": "de"}).values)
+    request = one.request(one.topic({"x": "a-b?"}, {"lang": "de"}))
     assert (request.method, request.url) == ("GET", "http://u/api/t/a-b%3F?lang=de")
 
 
 def test_a_listed_parameter_may_have_another_name_upstream() -> None:
     """``as`` renames; a fixed query of the request comes along."""
     one = route("/t", query={"page": {"as": "p"}}, request={"query": {"fmt": "json"}})
-    assert one.request(one.topic({}, {"page": "2&q=3"}).values).url == "http://u/api/t?fmt=json&p=2%26q%3D3"
+    assert one.request(one.topic({}, {"page": "2&q=3"})).url == "http://u/api/t?fmt=json&p=2%26q%3D3"
 
 
 def test_a_parameter_that_is_used_elsewhere_is_not_sent_twice() -> None:
     """A query parameter that stands in the request's template goes there and nowhere else."""
     one = route("/t", query={"id": "[0-9]+"}, request={"query": {"filter": "id={id}"}})
-    assert one.request(one.topic({}, {"id": "7"}).values).url == "http://u/api/t?filter=id%3D7"
+    assert one.request(one.topic({}, {"id": "7"})).url == "http://u/api/t?filter=id%3D7"
 
 
 def test_headers_are_the_upstreams_and_the_requests() -> None:
     """The request's own win; values are filled in and cannot start another line."""
     one = route(upstream={"headers": {"A": "1", "B": "2"}}, request={"headers": {"B": "3", "C": "{x}"}})
-    assert dict(one.request({"x": "v"}).headers) == {"A": "1", "B": "3", "C": "v"}
+    assert dict(one.request(one.topic({"x": "v"}, {})).headers) == {"A": "1", "B": "3", "C": "v"}
     with pytest.raises(BadRequest):
-        one.request({"x": "v\r\nD: 4"})
+        one.request(one.topic({"x": "v\r\nD: 4"}, {}))
 
 
 @pytest.mark.parametrize(
@@ -100,12 +104,6 @@ def test_on_status_names_others() -> None:
         assert caught.value.reason == reason
 
 
-def test_the_document_is_what_is_left_and_picked() -> None:
-    """``ignore`` first, ``select`` after."""
-    one = route(ignore=["/rows/*/t"], select="rows")
-    assert one.document({"rows": [{"id": 1, "t": 2}], "t": 3}) == [{"id": 1}]
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -118,6 +116,11 @@ def test_the_document_is_what_is_left_and_picked() -> None:
         {"key": "id"},
         {"on_status": {"204": "keep"}},
         {"query": {"page": {"as": "p"}}},
+        {"request": {"method": "POST", "body": "{}"}},
+        {"format": "csv"},
+        {"quiet": {"/a": 1}},
+        {"guards": {"empty": "accept"}},
+        {"pages": {"next": "link_header"}},
     ],
 )
 def test_what_makes_every_cursor_a_gap(changes: dict[str, Any]) -> None:
@@ -150,3 +153,70 @@ def test_a_standing_topic_may_name_query_parameters() -> None:
     )
     assert one.standing == {one.topic({"s": "A"}, {"lang": "de"})}
     assert [name.text for name in one.standing] == ["/q/A?lang=de"]
+
+
+def test_an_upstream_chosen_by_a_parameter() -> None:
+    """Twelve identical devices are one route; each topic asks its own."""
+    upstreams = {f"dev-{n}": Upstream.model_validate({"url": f"http://10.0.0.{n}/"}) for n in (1, 2)}
+    config = RouteConfig.model_validate(
+        {"upstream": "dev-{n}", "params": {"n": ["1", "2"]}, "request": {"path": "/status.xml"}}
+    )
+    one = Route("/devices/{n}", config, upstreams)
+    request = one.request(one.topic({"n": "2"}, {}))
+    assert (request.upstream, request.url) == ("dev-2", "http://10.0.0.2/status.xml")
+
+
+PRINCIPAL = Principal("staff", "https://id", "ann", {"sub": "ann", "tenant": 7, "roles": ["a"]})
+
+
+def caller(principal: Principal | None = None, **headers: str) -> Caller:
+    return Caller(principal, {"authorization": "x", **headers}, {"SID": "1", "other": "2"})
+
+
+def test_what_is_forwarded_makes_topics_different() -> None:
+    """Only what the route names is sent, and only it tells identities apart; the name stays the same."""
+    one = route("/me", share="identity", forward={"headers": ["X-User"], "cookies": ["SID"]})
+    ann, bob = one.topic({}, {}, caller(**{"x-user": "ann"})), one.topic({}, {}, caller(**{"x-user": "bob"}))
+    assert ann.text == bob.text == "/me" and ann.key != bob.key
+    assert one.topic({}, {}, caller(**{"x-user": "ann", "authorization": "y"})).key == ann.key
+    assert dict(one.request(ann).headers) == {"X-User": "ann", "Cookie": "SID=1"}
+    assert one.topic({}, {}, Caller()).key not in (ann.key, bob.key)
+    assert "ann" not in repr(ann) and "ann" not in ann.key
+
+
+def test_a_claim_is_written_into_the_request() -> None:
+    """Escaped like any value; whoever lacks the claim is refused, and so is one that is no text."""
+    settings = {"path": "/t/{claims.tenant}", "headers": {"X-Sub": "{claims.sub}"}, "query": {"u": "{claims.sub}"}}
+    one = route("/me", share={"claims": ["tenant", "sub"]}, request=settings, auth="staff")
+    request = one.request(one.topic({}, {}, caller(PRINCIPAL)))
+    assert request.url == "http://u/api/t/7?u=ann" and ("X-Sub", "ann") in request.headers
+    assert request.claims == {"tenant": "7", "sub": "ann"}
+    with pytest.raises(Forbidden):
+        one.topic({}, {}, Caller())
+    with pytest.raises(Forbidden):
+        one.topic({}, {}, caller(replace(PRINCIPAL, claims={"tenant": 7})))
+    lists = route("/me", share={"claims": ["roles"]}, request={"path": "/{claims.roles}"}, auth="staff")
+    with pytest.raises(Forbidden):
+        lists.topic({}, {}, caller(PRINCIPAL))
+
+
+def test_equal_claims_of_two_issuers_are_two_identities() -> None:
+    """Who vouches is a part of what is vouched for."""
+    one = route("/me", share={"claims": ["tenant"]}, auth="staff")
+    own, same = one.topic({}, {}, caller(PRINCIPAL)), one.topic({}, {}, caller(replace(PRINCIPAL, subject="bob")))
+    assert own.key == same.key
+    for other in (replace(PRINCIPAL, issuer="https://evil"), replace(PRINCIPAL, auth="partners")):
+        assert one.topic({}, {}, caller(other)).key != own.key
+    by_subject = route("/me", share="identity", auth="staff")
+    assert (
+        by_subject.topic({}, {}, caller(PRINCIPAL)).key
+        != by_subject.topic({}, {}, caller(replace(PRINCIPAL, subject="bob"))).key
+    )
+
+
+@pytest.mark.parametrize("value", ["..", ".", "a/b", "", "a\\b", "\x00"])
+def test_a_claim_cannot_leave_its_segment(value: str) -> None:
+    """An upstream's URL stays within its origin and its path, whatever an issuer says."""
+    one = route("/me", share={"claims": ["sub"]}, request={"path": "/t/{claims.sub}/x"}, auth="staff")
+    with pytest.raises(BadRequest):
+        one.request(one.topic({}, {}, caller(replace(PRINCIPAL, claims={"sub": value}))))

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushgate.scheduling import MAX_BACKOFF, MAX_RETRY_AFTER, backoff, clamp_retry_after, next_tick, spread
+from pushgate.scheduling import (
+    MAX_BACKOFF,
+    MAX_RETRY_AFTER,
+    FixedRate,
+    Polled,
+    Tick,
+    backoff,
+    cache_floor,
+    clamp_retry_after,
+    later,
+    next_tick,
+    spread,
+)
 
 intervals = st.floats(min_value=0.01, max_value=86_400)
 chances = st.floats(min_value=0, max_value=1, exclude_max=True)
@@ -72,3 +84,81 @@ def test_backing_off_is_never_faster_than_three_quarters(failures: int, every: f
 def test_retry_after_is_honoured_within_reason(asked: float, expected: float) -> None:
     """``Retry-After`` up to an hour is obeyed; a year is a mistake."""
     assert clamp_retry_after(asked) == expected
+
+
+def polled(began_at: float, ended_at: float) -> Polled:
+    return Polled(began_at, ended_at, has_changed=False)
+
+
+def test_a_fixed_rate_tells_its_reason() -> None:
+    """Whoever asks why the next poll is when it is reads the interval as it was written."""
+    schedule = FixedRate(90, 0, now=1000)
+    assert schedule.pace == 90
+    assert schedule.next(polled(1000, 1002), now=1002, wall=0, chance=0.5) == Tick(1090, "every 1m30s")
+
+
+def test_jitter_never_moves_the_grid() -> None:
+    """Each poll is spread anew over the first part of its own interval; what chance added once is not kept."""
+    schedule = FixedRate(10, 0.5, now=1000)
+    assert schedule.next(polled(1000, 1001), now=1001, wall=0, chance=0.9).when == pytest.approx(1014.5)
+    assert schedule.next(polled(1014.5, 1015), now=1015, wall=0, chance=0).when == 1020
+
+
+def test_a_failure_breaks_the_grid() -> None:
+    """A retry may come at any time: with the first good one a new grid begins, so that no poll follows on its heels."""
+    schedule = FixedRate(10, 0, now=1000)
+    schedule.next(None, now=1001, wall=0, chance=0)
+    schedule.next(None, now=1012, wall=0, chance=0)
+    assert schedule.next(polled(1029, 1030), now=1030, wall=0, chance=0).when == 1039
+    assert schedule.next(polled(1039, 1040), now=1040, wall=0, chance=0).when == 1049
+
+
+def test_a_topic_that_slept_has_a_grid_of_its_own() -> None:
+    """After a pause the interval counts from the poll that ended it."""
+    schedule = FixedRate(10, 0, now=1000)
+    schedule.next(polled(1000, 1001), now=1001, wall=0, chance=0)
+    schedule.wake(now=1033)
+    assert schedule.next(polled(1033, 1034), now=1034, wall=0, chance=0).when == 1043
+
+
+@pytest.mark.parametrize("born", [1000.0, 1003.3, 1009.9])
+def test_topics_of_a_batch_fall_together(born: float) -> None:
+    """Whenever they were first polled, from then on all are polled at the same moments: one request can serve them."""
+    schedule = FixedRate(10, 0.5, now=born, aligned=True)
+    assert schedule.next(polled(born, born), now=born, wall=0, chance=0.9).when == 1010
+    assert schedule.next(polled(1010, 1012), now=1012, wall=0, chance=0.9).when == 1020
+    schedule.next(None, now=1021, wall=0, chance=0.9)
+    assert schedule.next(polled(1035, 1036), now=1036, wall=0, chance=0.9).when == 1040
+    schedule.wake(now=1077)
+    assert schedule.next(polled(1077, 1078), now=1078, wall=0, chance=0.9).when == 1080
+
+
+def test_the_later_of_two_reasons_is_told() -> None:
+    """Whatever delays a poll gives its own reason; what would not have delayed it says nothing."""
+    tick = Tick(110, "every 10s")
+    assert later(tick, 150, "Retry-After") == Tick(150, "Retry-After")
+    assert later(tick, 110, "Retry-After") is tick
+    assert later(tick, 90, "Retry-After") is tick
+
+
+@pytest.mark.parametrize(
+    ("fresh_for", "ttl", "pace", "floor"),
+    [
+        (None, None, 10, 0),
+        (42, None, 10, 42),
+        (None, 42, 10, 42),
+        (20, 42, 10, 42),  # the longer one
+        (42, 20, 10, 42),
+        (0, 0, 10, 0),
+        (-5, -1, 10, 0),  # it was stale when it arrived
+        (86_400, None, 1, 300),  # five minutes, for whoever polls often
+        (None, 86_400, 1, 300),
+        (86_400, None, 60, 600),  # ten intervals, for others
+        (float("inf"), float("nan"), 60, 600),
+    ],
+)
+def test_the_upstream_may_vouch_for_an_answer(
+    fresh_for: float | None, ttl: float | None, pace: float, floor: float
+) -> None:
+    """Cache headers and the body's ``ttl`` put off the next poll, up to ten intervals or five minutes."""
+    assert cache_floor(fresh_for, ttl, pace=pace) == floor

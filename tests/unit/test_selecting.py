@@ -51,6 +51,47 @@ def test_any_answer_may_come(answer: Any) -> None:
     assert Ignore(["/a", "/*/b", "/0"])(deepcopy(answer)) == answer
 
 
+def test_pointers_that_overlap_remove_what_any_of_them_addresses() -> None:
+    """A name beside a ``*``, and what is inside something that is removed as a whole."""
+    answer = {"a": {"t": 1, "u": 2}, "b": {"t": 1, "u": 2}, "c": {"t": 1}}
+    assert Ignore(["/*/t", "/a/u", "/a/*", "/c", "/c/t"])(deepcopy(answer)) == {"a": {}, "b": {"u": 2}}
+
+
+def test_a_pointer_that_matches_nothing_in_twenty_answers_is_idle() -> None:
+    """And no longer as soon as it matches, whichever topic's answer it is."""
+    ignore = Ignore(["/a", "/b", "/rows/*/t"])
+    for _ in range(19):
+        ignore({"a": 1})
+    assert ignore.idle() == []
+    ignore({"a": 1})
+    assert ignore.idle() == ["/b", "/rows/*/t"]
+    ignore({"rows": [{}, {"t": 1}]})
+    assert ignore.idle() == ["/b"]
+    for _ in range(20):
+        ignore({"b": 1})
+    assert ignore.idle() == ["/a", "/rows/*/t"]
+
+
+def test_pointers_that_address_the_same_are_all_at_work() -> None:
+    """Neither a name beside a ``*`` nor what is inside something removed can match by itself; that is no mistake."""
+    ignore = Ignore(["/*/t", "/a/t", "/x", "/x/y", "/*/t/u"])
+    for _ in range(30):
+        ignore({"a": {"t": {"u": 1}}, "x": {"y": 1}})
+    assert ignore.idle() == []
+    for _ in range(20):
+        ignore({})
+    assert ignore.idle() == ["/*/t", "/a/t", "/x"]
+
+
+def test_an_answer_of_recalled_parts_says_less_about_its_pointers() -> None:
+    """What was removed from a part when it came first is not in it again, however often the part is recalled."""
+    ignore = Ignore(["/meta/version", "/never"])
+    ignore({"meta": {"version": 1}})
+    for _ in range(40):
+        ignore({"meta": {}}, is_whole=False)
+    assert ignore.idle() == ["/never"]
+
+
 def test_select_picks() -> None:
     """JMESPath; without an expression the answer is the document, null included."""
     assert compile_select("rows[?id].{key: id}")({"rows": [{"id": 1}, {}]}) == [{"key": 1}]

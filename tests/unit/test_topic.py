@@ -7,42 +7,70 @@ from typing import Any
 
 import pytest
 
-from pushgate.topic import (
+from pushgate.activehours import ActiveHours
+from pushgate.guarding import Doubt
+from pushgate.happenings import (
     Announce,
     Answered,
     Append,
+    Denied,
+    Drop,
     Due,
+    End,
     Failed,
+    Freshness,
     Joined,
     Left,
     Missing,
+    News,
+    Poked,
     Poll,
-    Terms,
-    Topic,
     Unchanged,
     WakeAt,
 )
+from pushgate.scheduling import FixedRate
+from pushgate.timetable import Moment, Timetable
+from pushgate.topic import Terms, Topic
 from pushgate.values import ABSENT
 
-TERMS = Terms(every=10, jitter=0, linger=30, stale_after=2, expire=60, key=None)
+TERMS = Terms(linger=30, stale_after=2, expire=60, confirmations=2)
 ASK = Poll(conditional=True)
+ASK_ALL = Poll(conditional=False)
 NOT_MODIFIED = Unchanged(not_modified=True)
+SAME = Answered(None, 1000.0)
+DOUBT = Doubt("empty", "confirm", "nothing is left")
 ANY = object()
 
-
-def answer(document: Any) -> Answered:
-    return Answered(document, 1000.0)
-
-
-def news(document: Any, *patch: dict[str, Any]) -> Append:
-    return Append(document, 1000.0, patch, 0)
+# The monotonic clock of these scripts began at midnight, on a Monday.
+MIDNIGHT = 1_704_067_200.0
 
 
-def play(script: list[tuple[Any, ...]], *, terms: Terms = TERMS, is_standing: bool = False, chance: float = 0) -> Topic:
-    """Play (event, now, *expected commands) and return the topic as it is then."""
-    topic = Topic(terms, now=0, is_standing=is_standing)
+def answer(document: Any, **more: Any) -> Answered:
+    return Answered(News(document), 1000.0, **more)
+
+
+def news(document: Any) -> Append:
+    return Append(News(document), 1000.0)
+
+
+def at(now: float, chance: float = 0) -> Moment:
+    return Moment(now, MIDNIGHT + now, chance)
+
+
+def play(
+    script: list[tuple[Any, ...]],
+    *,
+    terms: Terms = TERMS,
+    is_standing: bool = False,
+    jitter: float = 0,
+    chance: float = 0,
+    **timetable: Any,
+) -> Topic:
+    """Play (event, now, *expected commands) and return the topic as it is then; it is polled every 10 seconds."""
+    times = Timetable(FixedRate(10, jitter, now=0), **timetable)
+    topic = Topic(terms, times, now=0, is_standing=is_standing)
     for event, now, *expected in script:
-        commands = topic.handle(event, now=now, chance=chance)
+        commands = topic.handle(event, at(now, chance))
         assert commands == expected, f"{event} at {now}"
     return topic
 
@@ -54,14 +82,15 @@ def test_a_topic_lives() -> None:
             (Joined(), 0, ASK),
             (answer({"n": 1}), 1, news({"n": 1}), WakeAt(10), Announce()),
             (Due(), 10, ASK),
-            (answer({"n": 1.0}), 11, WakeAt(20)),
+            (SAME, 11, WakeAt(20)),
             (Due(), 20, ASK),
             (NOT_MODIFIED, 21, WakeAt(30)),
             (Due(), 30, ASK),
-            (answer({"n": 2}), 31, news({"n": 2}, {"op": "replace", "path": "/n", "value": 2}), WakeAt(40)),
+            (answer({"n": 2}), 31, news({"n": 2}), WakeAt(40)),
         ]
     )
-    assert (topic.state, topic.document, topic.confirmed_at, topic.next_poll_at) == ("live", {"n": 2}, 31, 40)
+    assert (topic.state, topic.confirmed_at, topic.next_poll_at) == ("live", 31, 40)
+    assert topic.next_poll_why == "every 10s"
 
 
 def test_one_poll_is_under_way_at_most() -> None:
@@ -77,11 +106,11 @@ def test_polling_ends_after_linger() -> None:
             (answer(1), 1, news(1), WakeAt(10), Announce()),
             (Left(), 5),
             (Due(), 10, ASK),
-            (answer(1), 11, WakeAt(20)),
+            (SAME, 11, WakeAt(20)),
             (Due(), 20, ASK),
-            (answer(1), 21, WakeAt(30)),
+            (SAME, 21, WakeAt(30)),
             (Due(), 30, ASK),
-            (answer(1), 36),
+            (SAME, 36),
             (Due(), 40),
         ]
     )
@@ -109,7 +138,7 @@ def test_a_topic_that_slept_starts_a_grid_of_its_own(woken: float) -> None:
             (Left(), 1),
             (Due(), 10),
             (Joined(), woken, ASK),
-            (answer(1), woken, WakeAt(woken + 10)),
+            (SAME, woken, WakeAt(woken + 10)),
         ],
         terms=replace(TERMS, linger=0),
     )
@@ -136,11 +165,11 @@ def test_jitter_does_not_add_up() -> None:
             (Joined(), 0, ASK),
             (answer(1), 0, news(1), WakeAt(12.5), Announce()),
             (Due(), 12.5, ASK),
-            (answer(1), 13, WakeAt(22.5)),
+            (SAME, 13, WakeAt(22.5)),
             (Due(), 22.5, ASK),
-            (answer(1), 23, WakeAt(32.5)),
+            (SAME, 23, WakeAt(32.5)),
         ],
-        terms=replace(TERMS, jitter=0.5),
+        jitter=0.5,
         chance=0.5,
     )
 
@@ -164,8 +193,9 @@ def test_trouble_is_announced_once() -> None:
             (Failed("http_5xx"), 40, WakeAt(80)),
         ]
     )
-    assert (topic.state, topic.since, topic.reason, topic.document, topic.failures) == ("stale", 20, "http_5xx", 1, 3)
-    assert topic.handle(answer(1), now=80, chance=0) == [WakeAt(90), Announce()]
+    assert (topic.state, topic.since, topic.reason, topic.failures) == ("stale", 20, "http_5xx", 3)
+    assert topic.handle(Due(), at(80)) == [ASK]
+    assert topic.handle(SAME, at(80)) == [WakeAt(90), Announce()]
     assert (topic.state, topic.reason, topic.failures) == ("live", None, 0)
 
 
@@ -259,7 +289,7 @@ def test_a_failure_between_two_404s_starts_the_count_again() -> None:
     )
 
 
-@pytest.mark.parametrize("between", [answer(1), NOT_MODIFIED])
+@pytest.mark.parametrize("between", [SAME, NOT_MODIFIED])
 def test_missing_must_be_said_in_a_row(between: Any) -> None:
     """A good answer between two 404s makes them two hiccups."""
     play(
@@ -289,9 +319,9 @@ def test_null_is_a_document() -> None:
             (Joined(), 0, ASK),
             (answer(None), 0, news(None), WakeAt(10), Announce()),
             (Due(), 10, ASK),
-            (answer(None), 10, WakeAt(20)),
+            (SAME, 10, WakeAt(20)),
             (Due(), 20, ASK),
-            (answer(0), 20, news(0, {"op": "replace", "path": "", "value": 0}), WakeAt(30)),
+            (answer(0), 20, news(0), WakeAt(30)),
         ]
     )
 
@@ -301,7 +331,7 @@ def test_not_modified_is_not_believed_for_ever() -> None:
     script: list[tuple[Any, ...]] = [(Joined(), 0, ASK), (answer(1), 0, news(1), WakeAt(10), Announce())]
     for n in range(1, 11):
         script += [(Due(), n * 10, ASK), (NOT_MODIFIED, n * 10, WakeAt(n * 10 + 10))]
-    script += [(Due(), 110, Poll(conditional=False)), (Unchanged(), 110, WakeAt(120)), (Due(), 120, ASK)]
+    script += [(Due(), 110, ASK_ALL), (Unchanged(), 110, WakeAt(120)), (Due(), 120, ASK)]
     play(script)
 
 
@@ -322,11 +352,150 @@ def test_a_stale_document_expires(now: float, is_expired: bool) -> None:
     assert not play([(Joined(), 0, ASK)]).is_expired(now)
 
 
-def test_arrays_without_the_key_are_counted() -> None:
-    """An array that had to be compared by index although the route names a key is told with the change."""
-    topic = Topic(replace(TERMS, key="id"), now=0)
-    topic.handle(Joined(), now=0, chance=0)
-    topic.handle(answer([{"id": 1}, {"id": 1}]), now=0, chance=0)
-    topic.handle(Due(), now=10, chance=0)
-    append = topic.handle(answer([{"id": 1}, {"id": 2}]), now=10, chance=0)[0]
-    assert isinstance(append, Append) and append.keyless == 1
+LIVE: list[tuple[Any, ...]] = [(Joined(), 0, ASK), (answer(1), 0, news(1), WakeAt(10), Announce()), (Due(), 10, ASK)]
+
+
+def test_what_is_hard_to_believe_is_held() -> None:
+    """An answer that fails a guard is asked for again, in full, and published when the upstream insists."""
+    topic = play(
+        [
+            *LIVE,
+            (answer([], doubt=DOUBT), 10, WakeAt(12), Announce()),
+            (Due(), 12, ASK_ALL),
+            (answer([], doubt=DOUBT), 12, news([]), WakeAt(20), Announce()),
+            (Due(), 20, ASK),
+        ]
+    )
+    assert (topic.state, topic.confirmed_at) == ("live", 12)
+
+
+def test_a_hiccup_is_never_published() -> None:
+    """If the next answer is right again, nobody has heard of the wrong one but for the state."""
+    play(
+        [
+            *LIVE,
+            (answer([], doubt=DOUBT), 10, WakeAt(12), Announce()),
+            (Due(), 12, ASK_ALL),
+            (SAME, 12, WakeAt(20), Announce()),
+        ]
+    )
+
+
+@pytest.mark.parametrize("between", [Failed("timeout"), answer("x", doubt=Doubt("type", "confirm", "another type"))])
+def test_doubts_must_agree_in_a_row(between: Any) -> None:
+    """A failure, or another guard, starts the count again."""
+    topic = play([*LIVE, (answer([], doubt=DOUBT), 10, WakeAt(12), Announce()), (Due(), 12, ASK_ALL)])
+    topic.handle(between, at(12))
+    topic.handle(Due(), at(40))
+    assert not any(isinstance(command, Append) for command in topic.handle(answer([], doubt=DOUBT), at(40)))
+    assert topic.state == "held"
+
+
+def test_a_held_answer_that_is_followed_by_failures_is_stale() -> None:
+    """What is held is no document; trouble is told as always."""
+    play(
+        [
+            *LIVE,
+            (answer([], doubt=DOUBT), 10, WakeAt(12), Announce()),
+            (Due(), 12, ASK_ALL),
+            (Failed("timeout"), 12, WakeAt(22)),
+            (Due(), 22, ASK),
+            (Failed("timeout"), 22, WakeAt(42), Announce()),
+        ]
+    )
+
+
+def test_the_end() -> None:
+    """After the document that makes ``until`` true nothing is polled any more, whoever comes."""
+    topic = play(
+        [
+            *LIVE,
+            (answer(2, is_last=True), 10, news(2), End(1000.0)),
+            (Joined(), 11),
+            (Due(), 20),
+            (Left(), 21),
+            (Joined(), 99),
+        ]
+    )
+    assert (topic.state, topic.next_poll_at, topic.next_poll_why) == ("ended", None, "`until` came true")
+
+
+def test_the_end_without_news() -> None:
+    """The document that was there already may turn out to be the last."""
+    play([*LIVE, (replace(SAME, is_last=True), 10, End(1000.0))])
+
+
+def test_the_caller_is_sent_away() -> None:
+    """401 or 403 to the caller's own credentials drops what they were shown, and is not asked again at once."""
+    topic = play([*LIVE, (Denied(403), 10, Drop(403), WakeAt(20), Announce())])
+    assert (topic.state, topic.denied, topic.has_document) == ("cold", 403, False)
+    topic = play(
+        [
+            *LIVE,
+            (Denied(403), 10, Drop(403), WakeAt(20), Announce()),
+            (Due(), 20, ASK),
+            (answer(1), 20, news(1), WakeAt(30), Announce()),
+        ]
+    )
+    assert topic.denied is None
+
+
+def test_what_the_upstream_vouches_for_is_not_asked_again() -> None:
+    """``max-age`` and ``ttl`` are a floor, within reason; the grid goes on behind it."""
+    fresh = replace(SAME, freshness=Freshness(fresh_for=25.0))
+    play([*LIVE, (fresh, 10, WakeAt(35)), (Due(), 35, ASK), (SAME, 35, WakeAt(40))])
+    play([*LIVE, (Unchanged(freshness=Freshness(fresh_for=5.0, ttl=17.0)), 10, WakeAt(27))])
+    play([*LIVE, (replace(SAME, freshness=Freshness(fresh_for=1e6)), 10, WakeAt(310))])
+    play([*LIVE, (fresh, 10, WakeAt(20))], respects_freshness=False)
+
+
+def test_a_poke_polls_at_once() -> None:
+    """Whoever knows that there is news need not wait; a poll that began before is followed by another."""
+    play([*LIVE, (Poked(), 11), (SAME, 12, ASK), (answer(2), 13, news(2), WakeAt(20)), (Poked(), 14, ASK)])
+    play([(Poked(), 0)])
+
+
+HOURS = ActiveHours("Mon 00:00-00:01")
+
+
+def test_outside_its_hours_a_topic_is_paused() -> None:
+    """At closing time it is paused, not stale, and the first poll is when the hours begin again."""
+    week = 7 * 86_400.0
+    topic = play(
+        [
+            *LIVE,
+            (SAME, 10, WakeAt(20)),
+            (Due(), 50, ASK),
+            (SAME, 55, WakeAt(60)),
+            (Due(), 60, WakeAt(week), Announce()),
+            (Joined(), 70),
+            (Due(), week, ASK),
+            (SAME, week, WakeAt(week + 10), Announce()),
+        ],
+        active=HOURS,
+    )
+    assert topic.state == "live"
+
+
+def test_outside_its_hours_only_a_missing_document_is_fetched() -> None:
+    """Once; and whoever comes later finds it."""
+    week = 7 * 86_400.0
+    play(
+        [
+            (Joined(), 100, ASK),
+            (answer(1), 101, news(1), WakeAt(week), Announce()),
+            (Left(), 102),
+            (Joined(), 500, WakeAt(week)),
+        ],
+        active=HOURS,
+    )
+    play([(Joined(), 100, ASK), (Failed("timeout"), 101, WakeAt(week)), (Joined(), 200)], active=HOURS)
+
+
+def test_a_topic_that_slept_past_closing_time_is_not_polled() -> None:
+    """Its document is overdue, and stays so until the hours begin."""
+    week = 7 * 86_400.0
+    script = [(Joined(), 0, ASK), (answer(1), 0, news(1), WakeAt(10), Announce()), (Left(), 1), (Due(), 10)]
+    terms = replace(TERMS, linger=0)
+    topic = play([*script, (Joined(), 100, WakeAt(week), Announce())], active=HOURS, terms=terms)
+    assert (topic.state, topic.is_catching_up) == ("paused", False)

@@ -11,8 +11,12 @@ import typer
 
 from .check import check
 from .config import config
+from .plan import plan
+from .probe import probe
+from .replay import replay
 from .run import run
 from .schema import schema
+from .try_ import try_
 from .version import version
 
 app = typer.Typer(
@@ -25,6 +29,10 @@ app = typer.Typer(
 app.command()(run)
 app.command()(check)
 app.command()(config)
+app.command("try")(try_)
+app.command()(probe)
+app.command()(plan)
+app.command()(replay)
 app.command()(schema)
 app.command()(version)
 

@@ -24,8 +24,25 @@ def load_config(file: str) -> Gateway:
     from ..config import load, parse
 
     if file == STDIN:
-        return parse(sys.stdin.buffer.read(), file="<stdin>", environ=os.environ, base=Path.cwd())
-    return load(Path(file), environ=os.environ)
+        gateway = parse(sys.stdin.buffer.read(), file="<stdin>", environ=os.environ, base=Path.cwd())
+    else:
+        gateway = load(Path(file), environ=os.environ)
+    _require_libraries(gateway)
+    return gateway
+
+
+def _require_libraries(gateway: Gateway) -> None:
+    """Raise ConfigError if a route's format needs what is not installed."""
+    from ..adapters.upstream.formats import missing_library
+    from ..config.finding import Finding
+    from ..errors import ConfigError
+
+    report = gateway.origin.blank()
+    for path, route in gateway.routes.items():
+        if missing := missing_library(route.format):
+            report.add_finding(Finding(("routes", path, "format"), missing))
+    if problems := report.problems():
+        raise ConfigError(problems)
 
 
 def require_config(file: str) -> Gateway:

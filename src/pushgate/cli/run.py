@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import sys
 from typing import TYPE_CHECKING
 
 import typer
 
+from ..heap import tidy_heap
 from .configuration import ConfigFile, require_config
 
 if TYPE_CHECKING:
@@ -30,17 +30,6 @@ def run(file: ConfigFile = "gateway.yaml") -> None:
     except OSError as error:
         print(f"pushgate: cannot listen: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-
-
-def tidy_heap() -> None:
-    """
-    Let the collector pass over what lives as long as the process, and look less often at the rest.
-
-    Documents and events hold no cycles; at Python's defaults a fifth of a poll's time goes into looking for some.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
 
 
 async def _until_told(gateway: Gateway) -> None:

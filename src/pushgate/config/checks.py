@@ -9,15 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from itertools import product
-from math import prod
+from math import ceil, prod
 from urllib.parse import unquote
 
 from ..naming import PLACEHOLDER, Template, fill_text, is_safe_segment, placeholders
-from ..quantities import duration_text
+from ..quantities import Rate, duration_text
+from .demand import polls_within, upstream_names
 from .finding import Finding, did_you_mean
 from .gateway import Gateway
-from .placeholders import check_placeholders
-from .routes import Route, View
+from .placeholders import check_credentials, check_placeholders
+from .poll import Poll
+from .refresh import check_refresh
+from .routes import Route
+from .views import check_view
 
 Names = Mapping[str, Collection[str]]
 
@@ -37,11 +41,12 @@ def check(gateway: Gateway, names: Names) -> Iterator[Finding]:
         for finding in _check_route(path, route, gateway, names):
             yield finding.below("routes", path)
     for path, view in gateway.views.items():
-        for finding in _check_view(path, view, gateway, names):
+        for finding in check_view(path, view, gateway, names["routes"]):
             yield finding.below("routes", path)
     for path, entry in gateway.proxy.items():
         for finding in (*_check_upstream(entry.upstream, {}, names), *_check_auth(entry.auth, names)):
             yield finding.below("proxy", path)
+    yield from check_credentials(gateway)
     yield from _check_standing(gateway)
     yield from _check_paths(gateway)
 
@@ -59,6 +64,7 @@ def _check_route(path: str, route: Route, gateway: Gateway, names: Names) -> Ite
     yield from _check_upstream(route.upstream, route.params, names)
     yield from _check_parameters(path, route)
     yield from check_placeholders(path, route)
+    yield from check_refresh(route, gateway, names["routes"])
     yield from _check_always(path, route)
     yield from _check_auth(route.auth, names)
     yield from _check_identity(route)
@@ -163,27 +169,30 @@ def _check_identity(route: Route) -> Iterator[Finding]:
 
 def _check_budget(route: Route, gateway: Gateway) -> Iterator[Finding]:
     """A budget that a single topic breaks is a mistake in one of the two."""
-    upstream = gateway.upstreams.get(route.upstream)
-    if upstream is None or route.poll.cron is not None:
-        return
-    key, interval = ("every", route.poll.every)
-    if route.poll.adaptive is not None:
-        key, interval = ("adaptive", route.poll.adaptive.max)
-    for rate in upstream.budget.rate:
+    names = dict.fromkeys(upstream_names(route.upstream, route.params))
+    upstreams = [gateway.upstreams[name] for name in names if name in gateway.upstreams]
+    for rate in dict.fromkeys(rate for upstream in upstreams for rate in upstream.budget.rate):
+        poll = route.poll
+        if poll.cron is not None:
+            yield from _check_cron(poll, rate)
+            continue
+        adaptive = poll.adaptive
+        key, interval = ("every", poll.every) if adaptive is None else ("adaptive", adaptive.every or adaptive.max)
         if interval * rate.per_second < 1:
-            least = duration_text(1 / rate.per_second)
+            least = duration_text(ceil(1_000 / rate.per_second) / 1_000)
             message = f"{duration_text(interval)} breaks the budget {rate} with one topic; at least {least} fits"
             yield Finding(("poll", key), message)
 
 
-def _check_view(path: str, view: View, gateway: Gateway, names: Names) -> Iterator[Finding]:
-    if view.from_ not in names["routes"]:
-        hint = did_you_mean(view.from_, names["routes"]) or "; add it under `routes:`"
-        yield Finding(("from",), f"there is no route `{view.from_}`{hint}")
-    elif view.from_ in gateway.views:
-        yield Finding(("from",), f"{view.from_} is a view itself; name the route that polls")
-    for name in sorted(placeholders(view.from_) - placeholders(path)):
-        yield Finding(("from",), f"needs a value for `{{{name}}}`; put it into the view's path")
+def _check_cron(poll: Poll, rate: Rate) -> Iterator[Finding]:
+    without_tries = polls_within(poll.model_copy(update={"retry": None}), rate)
+    polls = polls_within(poll, rate)
+    if without_tries > rate.count:
+        message = f"fires {without_tries} times in {duration_text(rate.per)}, and the budget is {rate}; leave times out"
+        yield Finding(("poll", "cron"), message)
+    elif polls > rate.count:
+        message = f"makes {polls} polls in {duration_text(rate.per)}, and the budget is {rate}; try less often"
+        yield Finding(("poll", "retry", "every"), message)
 
 
 def _check_paths(gateway: Gateway) -> Iterator[Finding]:

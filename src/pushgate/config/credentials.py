@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from ..naming import placeholders, references
 from .addresses import FieldName, Url
 from .expressions import JmesPath
 from .requests import Request
 from .scalars import Count, Secret, Text
-from .section import Names, Section, demand_one
+from .section import Names, Section, demand_one, misplaced
 
 
 class NoCredentials(Section):
@@ -20,12 +21,21 @@ class NoCredentials(Section):
     """No credentials."""
 
 
+def _username(value: str) -> str:
+    if ":" in value:
+        raise ValueError("holds a colon, behind which HTTP Basic and Digest expect the password")
+    return value
+
+
+Username = Annotated[Text, AfterValidator(_username)]
+
+
 class BasicCredentials(Section):
     """HTTP Basic (RFC 7617)."""
 
     kind: Literal["basic"]
     """Basic."""
-    username: Text
+    username: Username
     """The user's name."""
     password: Secret
     """The password."""
@@ -36,7 +46,7 @@ class DigestCredentials(Section):
 
     kind: Literal["digest"]
     """Digest."""
-    username: Text
+    username: Username
     """The user's name."""
     password: Secret
     """The password."""
@@ -112,6 +122,14 @@ class LoginCredentials(Section):
     expired: Expired
     """When it has to be sent again."""
 
+    @model_validator(mode="after")
+    def _says_where(self) -> LoginCredentials:
+        if self.request.path is None:
+            raise misplaced(("request", "path"), "is missing: a login is of no route; say where it is sent")
+        if placeholders(self.request.path):
+            raise misplaced(("request", "path"), "holds a placeholder, and a login is of no topic; write it out")
+        return self
+
 
 class SessionCredentials(Section):
     """A session id that the upstream hands out with a refusal."""
@@ -135,3 +153,21 @@ Credentials = Annotated[
     | SessionCredentials,
     Field(discriminator="kind"),
 ]
+
+
+def texts_of(credentials: Credentials) -> dict[str, str]:
+    """Return the texts in which `{claims.x}` stands for a claim of the caller, by their key."""
+    match credentials:
+        case BasicCredentials(username=username, password=password):
+            return {"username": username, "password": password.get_secret_value()}
+        case BearerCredentials(token=token):
+            return {"token": token.get_secret_value()}
+        case ApiKeyCredentials(value=value):
+            return {"value": value.get_secret_value()}
+        case _:
+            return {}
+
+
+def claims_in(text: str) -> frozenset[str]:
+    """Return the claims in a text of credentials, where all other braces are literal."""
+    return frozenset(name for name in references(text) if name.startswith("claims."))

@@ -13,6 +13,11 @@ from .section import Section, misplaced
 Key = str | tuple[str, ...]
 
 
+def document_pointer_of(value: object) -> str:
+    """Return the text if it is a JSON Pointer into a document, or to the document itself, whose pointer is empty."""
+    return "" if value == "" else pointer_of(value)
+
+
 def _one_key(value: Any) -> Key:
     if isinstance(value, list | tuple):
         if not value:
@@ -28,8 +33,7 @@ def key_of(value: Any) -> Key | dict[str, Key]:
     keys: dict[str, Key] = {}
     for pointer, name in value.items():
         try:
-            # The document itself may be the array: its pointer is empty.
-            keys[pointer_of(pointer) if pointer else ""] = _one_key(name)
+            keys[document_pointer_of(pointer)] = _one_key(name)
         except ValueError as error:
             raise misplaced(pointer, str(error)) from None
     return keys
@@ -58,6 +62,11 @@ def _tolerance(value: object) -> float | Literal["any"]:
     raise ValueError("must be a tolerance from 0 up, or any")
 
 
+DocumentPointer = Annotated[
+    str,
+    BeforeValidator(document_pointer_of),
+    WithJsonSchema({"title": "JSON Pointer", "type": "string", "examples": ["/items", "/hosts/*/tags"]}),
+]
 DocumentKey = Annotated[
     Key | dict[str, Key],
     PlainValidator(key_of),

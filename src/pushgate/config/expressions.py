@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import jmespath
 from cronsim import CronSim, CronSimError
@@ -19,18 +18,17 @@ from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 from pydantic import BeforeValidator, WithJsonSchema
 
+from ..activehours import ActiveHours as Hours
+from ..localtimes import load_zone
 from .scalars import text_of
 
 # Where the search for a cron expression's first time starts; any year before a leap year will do.
 _SOME_DAY = datetime(2023, 1, 1)
 
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*")
-_DAYS = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
-_TIME = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
-_ACTIVE = re.compile(
-    rf"(?:{_DAYS}(?:-{_DAYS})?(?:,{_DAYS}(?:-{_DAYS})?)*\s+)?(?P<start>{_TIME})-(?P<end>{_TIME}|24:00)(?:\s+(?P<zone>\S+))?"
-)
-_PLACE = re.compile(r"\{[A-Za-z_][A-Za-z0-9_.]*\}")
+# In a JMESPath, what stands between quotes or backticks; and a place for a value, which is nowhere inside these.
+QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`(?:[^`\\]|\\.)*`")
+_PLACE = re.compile(rf"({QUOTED.pattern})|\{{[A-Za-z_][A-Za-z0-9_.]*\}}")
 
 
 def jmespath_of(value: object) -> str:
@@ -39,7 +37,7 @@ def jmespath_of(value: object) -> str:
     if not text.strip():
         raise ValueError("is empty; write a JMESPath, or leave the key out")
     # In a view, {name} stands for a whole string literal.
-    expression = _PLACE.sub("'x'", text)
+    expression = _PLACE.sub(lambda found: found[1] or "'x'", text)
     try:
         parsed: Any = jmespath.compile(expression).parsed
     except JMESPathError as error:
@@ -57,6 +55,11 @@ def _functions(parsed: dict[str, Any]) -> Iterator[str]:
     for child in parsed["children"]:
         if isinstance(child, dict):
             yield from _functions(child)
+
+
+def has_place(expression: str) -> bool:
+    """Whether a JMESPath holds a ``{name}``, which stands for a text in a view and for nothing elsewhere."""
+    return any(not found[1] for found in _PLACE.finditer(expression))
 
 
 def pointer_of(value: object) -> str:
@@ -110,23 +113,14 @@ def cron_of(value: object) -> str:
 def zone_of(value: object) -> str:
     """Return the text if it names a time zone."""
     text = text_of(value)
-    try:
-        ZoneInfo(text)
-    except (OSError, ValueError, LookupError):
-        raise ValueError(f"`{text}` is no time zone; write it like Europe/Paris or UTC") from None
+    load_zone(text)
     return text
 
 
 def active_of(value: object) -> str:
     """Return the text if it names days, hours and a time zone; hours may run past midnight."""
     text = text_of(value)
-    match = _ACTIVE.fullmatch(text)
-    if match is None:
-        raise ValueError(f"`{text}` are no active hours; write them like `Mon-Fri 09:30-16:00 America/New_York`")
-    if match["start"] == match["end"]:
-        raise ValueError(f"`{text}` begins when it ends; leave `active` out to poll always")
-    if match["zone"]:
-        zone_of(match["zone"])
+    Hours(text)
     return text
 
 

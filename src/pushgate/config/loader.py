@@ -34,7 +34,7 @@ def parse(text: str | bytes, *, file: str, environ: Environment[str, str], base:
     """
     Check the text of a gateway.yaml; raises ConfigError as ``load`` does.
 
-    ``file`` is what messages call it, ``base`` the folder in which relative ``${file:…}`` start.
+    ``file`` is what messages call it, ``base`` the folder in which relative paths start.
     """
     interpolation = Interpolation(environ, base)
     raw: list[tuple[Mark, str]] = []
@@ -48,7 +48,7 @@ def parse(text: str | bytes, *, file: str, environ: Environment[str, str], base:
     report = Report(file, tree, defaults=from_defaults, hide=interpolation.hide)
     for mark, message in raw:
         report.add_raw(mark, message)
-    gateway = _validated(report)
+    gateway = _validated(report, base)
     report_pending(report)
     if problems := report.problems():
         raise ConfigError(problems)
@@ -76,17 +76,18 @@ def _decode(text: str | bytes) -> str:
         raise source.Malformed(mark, "is not UTF-8; save the file in that encoding") from None
 
 
-def _validated(report: Report) -> Gateway | None:
+def _validated(report: Report, base: FilePath) -> Gateway | None:
     """Report what is wrong within the sections, then between those that are right; return the Gateway if all are."""
     content = plain(report.tree)
     assert isinstance(content, dict)
     names = {section: _names(content.get(section)) for section in _ENTRIES}
+    context = {"base": base}
     gateway: Gateway | None
     try:
-        gateway = sound = Gateway.model_validate(content)
+        gateway = sound = Gateway.model_validate(content, context=context)
     except ValidationError as error:
         gateway = None
-        sound = Gateway.model_validate(_without(content, explain(error, report, Gateway)))
+        sound = Gateway.model_validate(_without(content, explain(error, report, Gateway)), context=context)
     for finding in checks.check(sound, names):
         report.add_finding(finding)
     return gateway

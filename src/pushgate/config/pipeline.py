@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Tag
+from pydantic import BeforeValidator, Discriminator, GetJsonSchemaHandler, Tag
+from pydantic_core import CoreSchema
 
 from .expressions import JmesPath, Pointer
 from .scalars import Count, CountOrZero, Percentage, Period, Text
@@ -39,9 +40,15 @@ class NextToken(Section):
 
 
 def _next_kind(value: Any) -> str:
-    if not isinstance(value, dict):
-        return "<link>"
-    return "<NextPointer>" if "pointer" in value else "<NextToken>" if "token" in value else "<NextNumber>"
+    match value:
+        case NextPointer() | {"pointer": _}:
+            return "<NextPointer>"
+        case NextToken() | {"token": _}:
+            return "<NextToken>"
+        case NextNumber() | dict():
+            return "<NextNumber>"
+        case _:
+            return "<link>"
 
 
 Next = Annotated[
@@ -69,6 +76,8 @@ class Accumulate(Section):
 
     query: Text
     """The query parameter that asks for what is newer."""
+    items: Pointer | None = None
+    """Where the list is; by default the answer is the list."""
     since: JmesPath
     """What to send in it, from the document so far."""
     key: Text
@@ -92,8 +101,8 @@ class Batch(Section):
     """How many at most."""
     items: Pointer | None = None
     """Where the answers are."""
-    match: Text
-    """The member that tells whose an item is."""
+    match: Text | None = None
+    """The member that tells whose an item is; without it the answers are in an object, by their names."""
     missing: Literal["gone", "fail", "keep"] = "gone"
     """What a topic is that the answer leaves out."""
 
@@ -101,10 +110,21 @@ class Batch(Section):
 class Shrink(Section):
     """A document that lost suspiciously much."""
 
-    by: Percentage
+    by: Percentage = 0.8
     """The part of its items that is lost."""
     then: Verdict = "confirm"
     """What happens."""
+
+
+def _verdict_alone(value: Any) -> Any:
+    return {"then": value} if isinstance(value, str) else value
+
+
+class _VerdictToo:
+    """Tells editors that a verdict may stand for the section."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"enum": list(get_args(Verdict))}, handler(schema)]}
 
 
 class Guards(Section):
@@ -114,12 +134,12 @@ class Guards(Section):
     """The media types that an answer may have."""
     fail_if: JmesPath | None = None
     """An answer for which this is true is a failed poll."""
-    empty: Verdict = "accept"
+    empty: Verdict = "confirm"
     """Nothing where there was something."""
-    type: Verdict = "accept"
-    """Another JSON type than before."""
-    shrink: Shrink | None = None
-    """A loss of many items."""
+    type: Verdict = "confirm"
+    """Another JSON type than before, of the document or of a keyed array."""
+    shrink: Annotated[Shrink, BeforeValidator(_verdict_alone), _VerdictToo()] = Shrink()
+    """A loss of many items of the document or of a keyed array, from 10 items up; a verdict alone is for 80%."""
     confirmations: Count = 2
     """Polls that must agree, the first included."""
     confirm_after: Period = 2.0

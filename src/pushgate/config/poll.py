@@ -19,11 +19,16 @@ class Adaptive(Section):
     """The shortest interval."""
     max: Period
     """The longest."""
+    every: Period | None = None
+    """The mean interval that may be spent; by default two polls for each change."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Adaptive:
         if self.min > self.max:
             raise misplaced("min", f"{duration_text(self.min)} must not be above max, {duration_text(self.max)}")
+        if self.every is not None and not self.min <= self.every <= self.max:
+            bounds = f"between min, {duration_text(self.min)}, and max, {duration_text(self.max)}"
+            raise misplaced("every", f"{duration_text(self.every)} must be {bounds}")
         return self
 
 
@@ -59,7 +64,7 @@ class Poll(Section):
     """With `while: always`: the parameter values of the topics that are polled."""
     linger: Duration = 30.0
     """How long it is still polled after the last subscriber left."""
-    respect_cache: Flag = False
+    respect_cache: Flag = True
     """Whether the answer's freshness is a floor for the next poll."""
     ttl: JmesPath | None = None
     """The freshness that the answer's body tells, in seconds."""

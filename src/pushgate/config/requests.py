@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, WithJsonSchema, model_validator
 
 from .addresses import Headers, HttpPath, Query
 from .hidden import WithCredentials
-from .scalars import Text
+from .scalars import ReadableFile, Text
 from .section import EMPTY, Section, given, misplaced, refuse_both
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -45,8 +45,8 @@ class Request(Section):
     """Text, or a mapping that is sent as JSON."""
     form: Form | None = None
     """Fields of a form, sent as application/x-www-form-urlencoded."""
-    body_file: Text | None = None
-    """A file whose content is sent."""
+    body_file: ReadableFile | None = None
+    """A file whose content is sent; a relative path starts at the folder of this file."""
 
     @model_validator(mode="after")
     def _one_body(self) -> Request:

@@ -10,7 +10,7 @@ from pydantic import Discriminator, Tag, model_validator
 from ..values import Mode, Transport
 from .access import AuthNames, Forward, Rule, Share
 from .addresses import Headers, HttpPath, Query
-from .documents import DocumentKey, History, Status, Tolerance, Verdict
+from .documents import DocumentKey, DocumentPointer, History, Key, Status, Tolerance, Verdict
 from .expressions import JmesPath, Pointer
 from .formats import AutoFormat, Format
 from .parameters import Parameter, QueryName, QueryRule
@@ -18,7 +18,7 @@ from .pipeline import Accumulate, Batch, Guards, Pages
 from .poll import Poll, Stale
 from .requests import Body, Form, Request
 from .scalars import Count, Duration, Text
-from .section import EMPTY, Names, OneOrMore, Section, demand_one, misplaced, refuse_both
+from .section import EMPTY, Names, OneOrMore, Section, demand_one, given, misplaced, refuse_both
 
 ALL_TRANSPORTS: tuple[Transport, ...] = ("short_poll", "long_poll", "sse", "websocket")
 
@@ -27,7 +27,7 @@ class Write(Section):
     """What becomes of a client's write; `{data.x}` stands for a member of its body."""
 
     path: HttpPath | None = None
-    """The path below the upstream's URL; by default the route's polled path."""
+    """The path below the upstream's URL; by default that of the route's own request, with the client's query."""
     query: Query = EMPTY
     """Query parameters."""
     headers: Headers = EMPTY
@@ -37,9 +37,9 @@ class Write(Section):
     form: Form | None = None
     """Fields of a form."""
     refresh: Names[Text] = ()
-    """Topics that are polled after it."""
+    """Topics that are polled after it, by their paths; `*` is any segment. By default the one it is written to."""
     wait: Duration = 1.0
-    """How long its answer is held until they are published."""
+    """How long its answer is held until they are published; 0s does not hold it."""
 
     @model_validator(mode="after")
     def _one_body(self) -> Write:
@@ -82,9 +82,9 @@ class Route(Section):
     """Which part of the answer is the document."""
     key: DocumentKey | None = None
     """Which member tells the items of an array apart."""
-    unordered: Names[Pointer] = ()
+    unordered: Names[DocumentPointer] = ()
     """Arrays whose order means nothing."""
-    quiet: dict[Pointer, Tolerance] = EMPTY
+    quiet: dict[DocumentPointer, Tolerance] = EMPTY
     """Members that change without being a change."""
     emit: OneOrMore[Mode] = ("patch", "snapshot")
     """How changes are told; the first is the default."""
@@ -123,6 +123,39 @@ class Route(Section):
             raise misplaced("emit", "bytes have no differences; set `emit: snapshot`")
         return self
 
+    @model_validator(mode="after")
+    def _one_answer_for_a_document(self) -> Route:
+        several = given(self, "pages", "batch", "accumulate")
+        if self.short_poll == "raw" and several:
+            message = f"a document is not one answer's bytes with `{several[0]}`; set `short_poll: document`"
+            raise misplaced("short_poll", message)
+        if self.format.kind == "binary" and several:
+            raise misplaced(several[0], "bytes have no parts; remove it, or name another `format`")
+        if self.batch is not None and len(several) > 1:
+            other = "pages" if self.pages is not None else "accumulate"
+            raise misplaced("batch", f"stands beside `{other}`; keep one of them")
+        return self
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether a short poll is answered with the upstream's own bytes and type: what is bytes always is."""
+        return self.short_poll == "raw" or self.format.kind == "binary"
+
+    @property
+    def document_key(self) -> DocumentKey | None:
+        """The key in force: the items of a feed have ids anyway."""
+        return "id" if self.key is None and self.format.kind == "feed" else self.key
+
+    @property
+    def shelf(self) -> tuple[str, Key] | None:
+        """Where items are looked up by their keys: the pointer of an array, and its key; None if that is not clear."""
+        key = self.document_key
+        if isinstance(key, dict):
+            pointers = [""] if "" in key else [pointer for pointer in key if "*" not in pointer.split("/")]
+            return (pointers[0], key[pointers[0]]) if len(pointers) == 1 else None
+        has_items = self.format.kind == "feed" and self.select is None
+        return None if key is None else ("/items" if has_items else "", key)
+
     def standing_topics(self) -> tuple[dict[str, str], ...]:
         """Return the parameter values of the topics that ``while: always`` polls: those named, or all combinations."""
         if self.poll.while_ != "always":
@@ -141,8 +174,8 @@ class View(Section):
     from_: Text
     """The route whose document it shows; upstream, params, query, share and auth are that route's."""
     item: Text | None = None
-    """The item with this key."""
-    pointer: Text | None = None
+    """The item whose key has this text; the members of a compound key are joined by slashes."""
+    pointer: Pointer | None = None
     """What stands here."""
     select: JmesPath | None = None
     """What this expression yields."""
@@ -160,6 +193,12 @@ class View(Section):
     @model_validator(mode="after")
     def _one_part(self) -> View:
         demand_one(self, "item", "pointer", "select")
+        return self
+
+    @model_validator(mode="after")
+    def _items_have_a_key(self) -> View:
+        if "items" in self.emit and self.key is None:
+            raise misplaced("emit", "`items` needs `key`, which tells the items apart; add it")
         return self
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, PlainSerializer, SecretStr, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, SecretStr, ValidationInfo, WithJsonSchema
 
 from .. import quantities
 from ..quantities import Rate
@@ -175,6 +176,19 @@ Secret = Annotated[
     _written(lambda value: REDACTED if value.get_secret_value() else ""),
     _schema("secret", "${PASSWORD}", "${file:/run/secrets/password}"),
 ]
+
+
+def _readable(value: object, info: ValidationInfo) -> str:
+    """Return the path of a file that can be read; a relative one starts at the folder of gateway.yaml."""
+    path = ((info.context or {}).get("base") or Path()) / text_of(value)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ValueError(f"`{value}` cannot be read: {error.strerror}") from None
+    return str(path)
+
+
+ReadableFile = Annotated[str, BeforeValidator(_readable), _schema("file", "orders.xml")]
 OptionalSecret = Annotated[
     SecretStr | None,
     BeforeValidator(_unless("", _secret)),

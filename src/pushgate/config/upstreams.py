@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema, model_validator
 
 from .addresses import BaseUrl, Headers, Host, ProxyUrl
-from .credentials import Credentials, NoCredentials
-from .scalars import Allowed, Count, CountOrZero, Flag, Limit, Period, Size, Text
+from .credentials import Credentials, NoCredentials, claims_in, texts_of
+from .scalars import Allowed, Count, CountOrZero, Flag, Limit, Period, Size, text_of
 from .section import EMPTY, Names, Section, misplaced
+
+
+def _beside(value: object, info: ValidationInfo) -> str:
+    """Return a path; a relative one starts at the folder of gateway.yaml. Nothing has to be there yet."""
+    return str(((info.context or {}).get("base") or Path()) / text_of(value))
+
+
+PemFile = Annotated[
+    str, BeforeValidator(_beside), WithJsonSchema({"title": "file", "type": "string", "examples": ["ca.pem"]})
+]
 
 
 class Timeout(Section):
@@ -22,13 +33,13 @@ class Timeout(Section):
 
 
 class UpstreamTls(Section):
-    """How the upstream's certificate is checked, and which one is shown to it."""
+    """How the upstream's certificate is checked, and which is shown to it; files are read again when they change."""
 
-    ca: Text | None = None
+    ca: PemFile | None = None
     """PEM file with the authorities to trust."""
-    certificate: Text | None = None
+    certificate: PemFile | None = None
     """PEM file with the client certificate."""
-    key: Text | None = None
+    key: PemFile | None = None
     """PEM file with its private key."""
     verify: Flag = True
     """Whether the certificate is checked at all."""
@@ -59,8 +70,8 @@ class Budget(Section):
 class Redirects(Section):
     """Which redirects are followed; credentials never leave the origin."""
 
-    max: CountOrZero = 0
-    """How many in a row."""
+    max: CountOrZero = 3
+    """How many in a row; 0 takes a redirect for the answer."""
     hosts: Names[Host] = ()
     """Other hosts that may be redirected to."""
 
@@ -101,3 +112,19 @@ class Upstream(Section):
     """Which redirects are followed."""
     breaker: Breaker | None = None
     """When to leave it alone."""
+
+    @property
+    def base(self) -> str:
+        """The URL that requests begin with: behind a unix socket they are for http://localhost."""
+        return "http://localhost" if self.url.startswith("unix:") else self.url
+
+    @property
+    def claims(self) -> frozenset[str]:
+        """What the credentials need to know of the caller, named as in templates: ``claims.sub``."""
+        return frozenset(name for text in texts_of(self.credentials).values() for name in claims_in(text))
+
+    @model_validator(mode="after")
+    def _socket_is_here(self) -> Upstream:
+        if self.proxy is not None and self.url.startswith("unix:"):
+            raise misplaced("proxy", "stands beside a unix socket, which no proxy can reach; remove it")
+        return self

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-
-import pytest
 
 from pushgate import config
 from pushgate.config.pending import pending_keys
@@ -17,12 +14,6 @@ MANUAL = Path(__file__).parents[3] / "docs" / "configuration.md"
 def test_the_tables_of_the_manual_are_up_to_date() -> None:
     """`python -m pushgate.config.reference docs/configuration.md` writes them anew."""
     assert renewed(MANUAL.read_text()) == MANUAL.read_text()
-
-
-@pytest.mark.parametrize("block", re.findall(r"^```yaml\n(.*?)^```", MANUAL.read_text(), re.MULTILINE | re.DOTALL))
-def test_every_example_of_the_manual_works(block: str) -> None:
-    """Examples of what is not yet implemented are marked ```yaml not-yet."""
-    config.parse(block, file="example", environ={}, base=Path("/"))
 
 
 def test_every_key_of_every_section_is_described() -> None:

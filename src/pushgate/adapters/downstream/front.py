@@ -16,8 +16,11 @@ from ...hub import Hub
 from ...naming import RESERVED_QUERY, Router, decode_path, decode_query, origin_form
 from ...negotiation import Ask, check_offered, negotiate
 from ...routes import Route
+from ...values import ANYBODY, Caller
+from ...views import ViewRoute
 from . import long_poll, short_poll, sse, websocket
-from .replies import METHODS, Reply, cors_fields, preflight, refusal_reply
+from .replies import EXPOSED, EXPOSED_BY_WRITES, READING, Reply, cors_fields, methods_text, preflight, refusal_reply
+from .writing import Writer, check_origin
 
 # Within this time an EventSource reconnects, each after a moment of its own, so that a restart is no stampede.
 MIN_RETRY, MAX_RETRY = 1.0, 4.0
@@ -26,11 +29,12 @@ MIN_RETRY, MAX_RETRY = 1.0, 4.0
 class Front:
     """The handler of every public request."""
 
-    def __init__(self, settings: Server, router: Router[Route], hub: Hub, clock: Clock) -> None:
+    def __init__(self, settings: Server, router: Router[Route | ViewRoute], hub: Hub, clock: Clock) -> None:
         self._settings = settings
         self._router = router
         self._hub = hub
         self._clock = clock
+        self.writer: Writer | None = None
         self.server: web.Server | None = None  # who parses the next request of a connection that is given back
         self.is_draining = False
 
@@ -40,33 +44,63 @@ class Front:
         return MIN_RETRY + (MAX_RETRY - MIN_RETRY) * self._clock.chance()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        cors = cors_fields(request.headers.get("Origin"), self._settings.cors)
+        is_reading = request.method in READING
+        exposed = EXPOSED if is_reading else EXPOSED_BY_WRITES
+        cors = cors_fields(request.headers.get("Origin"), self._settings.cors, exposed=exposed)
         ask: Ask | None = None
         try:
             if request.method == "OPTIONS":
-                return preflight(request.headers.get("Origin"), self._settings.cors).to_response()
+                return self._preflight(request).to_response()
             route, values, query = self._find(request)
+            if isinstance(route, Route) and not is_reading:
+                reply = await self._write(request, route, values, query)
+                return reply.with_fields(cors).to_response()
             controls = {name: query.pop(name) for name in RESERVED_QUERY & query.keys()}
             ask = negotiate(request.headers, controls, modes=route.modes, is_head=request.method == "HEAD")
             check_offered(ask.transport, route.transports)
             self._check_admission(request, ask)
-            channel = self._hub.channel(route, route.topic(values, query))
+            caller = ANYBODY if route.is_public else _caller(request)
+            channel = self._hub.channel(route, route.topic(values, query, caller))
             return await self._answer(request, channel, ask, cors)
         except Refusal as refusal:
             return self._refuse(request, refusal, ask, cors)
 
-    def _find(self, request: web.BaseRequest) -> tuple[Route, dict[str, str], dict[str, str]]:
+    def _find(self, request: web.BaseRequest) -> tuple[Route | ViewRoute, dict[str, str], dict[str, str]]:
         """Return the route of a request, its path parameters and its query."""
         path, _, query = origin_form(request.raw_path).partition("?")
+        route, values = self._match(path)
+        writing = _writing(route)
+        if request.method not in (*READING, *writing):
+            methods = methods_text(writing)
+            raise MethodNotAllowed(f"this topic takes {methods}", headers={"Allow": methods})
+        return route, values, decode_query(query)
+
+    def _match(self, path: str) -> tuple[Route | ViewRoute, dict[str, str]]:
         base = self._settings.base_path
         if not path.startswith(base + "/"):
             raise NoSuchTopic(f"everything is under {base}/")
         found = self._router.find(decode_path(path.removeprefix(base)))
         if found is None:
             raise NoSuchTopic("no route fits this path")
-        if request.method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(f"topics are read with {METHODS}", headers={"Allow": METHODS})
-        return *found, decode_query(query)
+        return found
+
+    def _preflight(self, request: web.BaseRequest) -> Reply:
+        try:
+            route, _ = self._match(origin_form(request.raw_path).partition("?")[0])
+            writing = _writing(route)
+        except NoSuchTopic:  # which the request itself will be told
+            writing = ()
+        return preflight(request.headers.get("Origin"), self._settings.cors, writing=writing)
+
+    async def _write(
+        self, request: web.BaseRequest, route: Route, values: dict[str, str], query: dict[str, str]
+    ) -> Reply:
+        assert self.writer is not None, "the gateway sets it before it listens"
+        if self.is_draining:
+            raise Draining("the gateway is going away", retry_after=self.retry)
+        check_origin(request, is_allowed=self._is_allowed_origin(request))
+        caller = _caller(request)
+        return await self.writer.answer(request, route, route.topic(values, query, caller), caller)
 
     def _check_admission(self, request: web.BaseRequest, ask: Ask) -> None:
         """Refuse what cannot be served now, and a WebSocket that another site's page opens with our cookies."""
@@ -87,6 +121,8 @@ class Front:
         self, request: web.BaseRequest, channel: Channel, ask: Ask, cors: dict[str, str]
     ) -> web.StreamResponse:
         hub, clock = self._hub, self._clock
+        if refusal := channel.denial():
+            raise refusal
         match ask.transport:
             case "websocket":
                 return websocket.open_stream(request, hub, channel, ask, clock=clock)
@@ -113,3 +149,14 @@ class Front:
         else:
             reply = refusal_reply(refusal)
         return reply.with_fields(cors).to_response()
+
+
+def _writing(route: Route | ViewRoute) -> tuple[str, ...]:
+    """Return the methods that write; a view is written to where its document is."""
+    return (*route.writes,) if isinstance(route, Route) else ()
+
+
+def _caller(request: web.BaseRequest) -> Caller:
+    """Return on whose behalf something is asked for."""
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return Caller(None, headers, request.cookies)

@@ -43,8 +43,11 @@ class Question:
         try:
             reply = self._document(is_over) if self.ask.is_document else self._events(is_over)
         except Refusal as refusal:
-            reply = refusal_reply(refusal)
+            return self.refuse(refusal)
         return reply and reply.with_fields(self.fields)
+
+    def refuse(self, refusal: Refusal) -> Reply:
+        return refusal_reply(refusal).with_fields(self.fields)
 
     def at_head(self) -> Question:
         """
@@ -58,7 +61,7 @@ class Question:
 
     def _document(self, is_over: bool) -> Reply | None:
         reply = document_reply(self.channel, self.ask, now=self.clock.wall())
-        return reply if is_over or reply.status != 304 else None
+        return reply if is_over or reply.status != 304 or self.channel.history.is_ended else None
 
     def _events(self, is_over: bool) -> Reply | None:
         channel, ask = self.channel, self.ask
@@ -74,7 +77,7 @@ class Question:
         fields["Pushgate-Cursor"] = head
         if replay.events:
             return Reply(200, fields | {"Content-Type": JSON}, long_poll_body(head, replay.events))
-        return Reply(204, fields) if is_over else None
+        return Reply(204, fields) if is_over or channel.history.is_ended else None
 
 
 class Parked:
@@ -113,6 +116,9 @@ class Parked:
         reply = self._question.answer(is_over=True)
         assert reply is not None, "a wait that is over has an answer"
         self._send(reply)
+
+    def refuse(self, refusal: Refusal) -> None:
+        self._send(self._question.refuse(refusal))
 
     def _send(self, reply: Reply) -> None:
         transport = self._transport
@@ -160,7 +166,7 @@ async def answer(request: web.BaseRequest, question: Question, hub: Hub, server:
     if ask.cursor == "now":
         question = question.at_head()
     if ask.cursor is None or ask.is_document:
-        await settle(channel, timeout=min(wait or channel.route.upstream.timeout.total, 55.0))
+        await settle(channel, timeout=min(wait or channel.route.timeout, 55.0))
         if not ask.is_document:
             return _first(question).to_response()
     reply = question.answer(is_over=wait == 0 or has_more(request))

@@ -7,7 +7,7 @@ A reply is written by aiohttp while the socket is aiohttp's (``to_response``), a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from http import HTTPStatus
@@ -21,8 +21,10 @@ from ...wire import http_head, problem_body
 
 VARY = "Accept, Accept-Encoding, Authorization, Cookie, Origin, Prefer"
 EXPOSED = "Pushgate-Cursor, Pushgate-State, ETag, Age, Retry-After"
+EXPOSED_BY_WRITES = f"{EXPOSED}, Pushgate-Settled"
 ALLOWED = "Authorization, If-None-Match, Last-Event-ID, Prefer"
-METHODS = "GET, HEAD, OPTIONS"
+ALLOWED_IN_WRITES = f"{ALLOWED}, Content-Type"
+READING = ("GET", "HEAD")
 
 JSON = "application/json"
 
@@ -52,30 +54,37 @@ class Reply:
 
 def topic_fields(channel: Channel) -> dict[str, str]:
     """Return what every answer about a topic says."""
-    feed = channel.feed
-    fields = {"Pushgate-State": feed.topic.state, "Vary": VARY}
-    if feed.age is not None:
-        fields["Age"] = str(round(feed.age))
+    age = channel.feed.age
+    fields = {"Pushgate-State": channel.state, "Vary": VARY}
+    if age is not None:
+        fields["Age"] = str(round(age))
     return fields
 
 
-def cors_fields(origin: str | None, cors: Cors) -> dict[str, str]:
+def cors_fields(origin: str | None, cors: Cors, *, exposed: str = EXPOSED) -> dict[str, str]:
     """Return what lets a page of another origin read the answer, if the configuration lets it."""
     if origin is None or not ("*" in cors.origins or origin in cors.origins):
         return {}
-    fields = {"Access-Control-Expose-Headers": EXPOSED}
+    fields = {"Access-Control-Expose-Headers": exposed}
     fields["Access-Control-Allow-Origin"] = "*" if "*" in cors.origins else origin
     if cors.credentials:
         fields["Access-Control-Allow-Credentials"] = "true"
     return fields
 
 
-def preflight(origin: str | None, cors: Cors) -> Reply:
-    fields = {"Allow": METHODS, "Vary": VARY, "Cache-Control": "no-store"}
+def methods_text(writing: Iterable[str]) -> str:
+    """Return all methods of a path, of which these write, as header fields list them."""
+    return ", ".join([*READING, *writing, "OPTIONS"])
+
+
+def preflight(origin: str | None, cors: Cors, *, writing: Collection[str]) -> Reply:
+    """Return what may be asked; ``writing``: the methods that write here."""
+    methods = methods_text(writing)
+    fields = {"Allow": methods, "Vary": VARY, "Cache-Control": "no-store"}
     if allowed := cors_fields(origin, cors):
         fields |= allowed
-        fields["Access-Control-Allow-Methods"] = METHODS
-        fields["Access-Control-Allow-Headers"] = ALLOWED
+        fields["Access-Control-Allow-Methods"] = methods
+        fields["Access-Control-Allow-Headers"] = ALLOWED_IN_WRITES if writing else ALLOWED
         fields["Access-Control-Max-Age"] = str(round(cors.max_age))
     return Reply(204, fields)
 

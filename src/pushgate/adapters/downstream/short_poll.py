@@ -21,16 +21,18 @@ async def settle(channel: Channel, *, timeout: float) -> None:
     All who wait share that poll. While the upstream is being left alone after failures there is none to wait for.
     """
     topic = channel.feed.topic
-    channel.feed.joined()
+    channel.joined()
     try:
         if topic.is_catching_up or (topic.is_polling and not channel.has_document):
             await asyncio.wait([channel.settlement()], timeout=timeout)
     finally:
-        channel.feed.left()
+        channel.left()
 
 
 def refusal_for(channel: Channel, *, now: float) -> Refusal | None:
     """Return why there is no document to give, if there is none; ``now``: seconds since the epoch."""
+    if refusal := channel.denial():
+        return refusal
     latest, status = channel.history.latest, channel.status
     state = {"Pushgate-State": status.state}
     if latest is not None and not channel.feed.is_expired():
@@ -45,7 +47,7 @@ def refusal_for(channel: Channel, *, now: float) -> Refusal | None:
 
 async def answer(channel: Channel, ask: Ask, clock: Clock, *, is_head: bool) -> Reply:
     """Answer a short poll; raises a Refusal if there is no document."""
-    await settle(channel, timeout=channel.route.upstream.timeout.total)
+    await settle(channel, timeout=channel.route.timeout)
     return document_reply(channel, ask, now=clock.wall(), is_head=is_head)
 
 
@@ -54,7 +56,7 @@ def document_reply(channel: Channel, ask: Ask, *, now: float, is_head: bool = Fa
     if refusal := refusal_for(channel, now=now):
         raise refusal
     fields = topic_fields(channel) | {"Cache-Control": _cache_control(channel, ask, now=now)}
-    original = channel.feed.accepted
+    original = channel.original
     etag = channel.history.etag if original.body is None else f"{channel.history.etag}.raw"
     fields["ETag"] = f'W/"{etag}"'
     if original.body is None and not is_head:
@@ -77,7 +79,7 @@ def _cache_control(channel: Channel, ask: Ask, *, now: float) -> str:
     if ask.is_document:
         return "no-store"
     status = channel.status
-    if status.confirmed_at is None:
+    if status.confirmed_at is None or not channel.route.is_public:
         return "private, no-cache"
     age = channel.feed.age or 0.0
     return f"public, max-age={round(age + max(0.0, (status.next_poll_at or now) - now))}"

@@ -11,10 +11,11 @@ from typing import ClassVar
 
 from aiohttp import web
 
-from ...channel import Channel, Subscriber
+from ...channel import Channel
 from ...errors import Refusal
 from ...hub import Hub
 from ...negotiation import Ask
+from ...subscriber import Subscriber
 from ...values import Transport
 from ...wire import Form, http_head, problem_event, sse_block, sse_message, sse_retry
 from .handover import TakenOver, take_over
@@ -60,6 +61,15 @@ class EventStream(Subscriber):
             self.channel.beat(self, opening=sse_retry(retry_after))
             self._transport.close()
 
+    def finish(self) -> None:
+        if self._transport is not None:
+            self._transport.close()  # what was written still goes out
+
+    def refuse(self, refusal: Refusal) -> None:
+        if self._transport is not None:
+            self.send(self.form(self.channel.problem(refusal)))
+            self._transport.close()
+
     # What the transport says.
 
     def data_received(self, data: bytes) -> None:
@@ -95,6 +105,8 @@ def open_stream(
     The first block is written at once and carries ``retry`` beside a real event: clients exist that turn a block with
     nothing but ``retry`` into an empty message.
     """
+    if channel.history.is_over(ask.cursor, ask.mode):
+        return Reply(204, {**topic_fields(channel), **fields, "Cache-Control": "no-store"}).to_response()
     stream = EventStream(hub, channel, ask)
     transport = take_over(request, stream)
     if transport is not None:

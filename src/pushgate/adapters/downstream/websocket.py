@@ -17,11 +17,12 @@ from typing import ClassVar, assert_never
 from aiohttp import web
 from websockets.frames import CloseCode
 
-from ...channel import Channel, Subscriber
+from ...channel import Channel
 from ...clock import Clock
 from ...errors import BadRequest, Refusal
 from ...hub import Hub
 from ...negotiation import Ask, clean_cursor, read_mode
+from ...subscriber import Subscriber
 from ...values import Transport
 from ...wire import ack_message, http_head, problem_message, text_frame, websocket_frame
 from .conversation import Conversation
@@ -95,6 +96,12 @@ class WebSocketStream(Subscriber):
     def farewell(self, *, retry_after: float) -> None:
         self._close(CloseCode.SERVICE_RESTART, f"retry_after_ms={round(retry_after * 1000)}")
 
+    def finish(self) -> None:
+        self._close(CloseCode.NORMAL_CLOSURE, "end")
+
+    def refuse(self, refusal: Refusal) -> None:
+        self._close(refusal.close_code, refusal.code)
+
     # What the transport says.
 
     def pause_writing(self) -> None:
@@ -145,6 +152,7 @@ class WebSocketStream(Subscriber):
                 self._check_topic(message.topic)
                 mode = read_mode(message.emit, self.channel.route.modes)
                 self._leave()
+                self.channel = self._hub.channel(self.channel.route, self.channel.name)  # it may have been forgotten
                 self.mode = mode
                 self._acknowledge(message)
                 self._join(clean_cursor(message.cursor), opening=b"")

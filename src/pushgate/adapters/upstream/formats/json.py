@@ -1,34 +1,35 @@
 """
 JSON answers, decoded so that numbers and text survive.
 
-Integers stay exact up to Python's limit of 4,300 digits, other numbers become the nearest double. A byte order mark is
-dropped, the charset of the Content-Type is honoured (RFC 8259 knows only UTF-8; backends know more), and lone
-surrogates, which no UTF-8 can carry, become U+FFFD.
+Integers stay exact up to Python's limit of 4,300 digits, other numbers become the nearest double; NaN and Infinity are
+no JSON, and a failed poll. Of members with the same name the last one counts. A byte order mark is dropped, the charset
+of the Content-Type is honoured (RFC 8259 knows only UTF-8; backends know more), and lone surrogates, which no UTF-8 can
+carry, become U+FFFD.
+
+Several values are a list: JSON Lines, one value a line, and JSON text sequences (RFC 7464). They are known by their
+Content-Type or by ``lines: true``, and then one value is a list as well; and by their looks: more than one line, and
+each a value.
 """
 
 from __future__ import annotations
 
-import codecs
 import re
-from email.message import Message
 
 import msgspec
 
 from ....errors import PollError
-from ....values import Document, Json
+from ....values import Json
+from .charsets import as_utf8, is_html, media_type, opening_of
 
 # Deeper than any API, and shallow enough for whoever walks the document.
 MAX_DEPTH = 200
 
-_decode = msgspec.json.Decoder().decode
+_SEQUENCES = re.compile(
+    r"(application|text)/(x-)?(ndjson|nd-json|jsonl|jsonlines|json-lines|json-seq|stream\+json|.*\+json-seq)"
+)
+_RECORD_SEPARATOR = b"\x1e"
 
-_MARKS = [
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-]
+_decode = msgspec.json.Decoder().decode
 
 # A surrogate escape without its other half; escaped backslashes are skipped so that ``\\ud800`` is left alone.
 _ESCAPE = re.compile(
@@ -36,28 +37,30 @@ _ESCAPE = re.compile(
     rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 
+_PLACE = re.compile(r"\(byte (\d+)\)$")
+_NO_NUMBER = re.compile(rb"\b(?:NaN|nan|Infinity|inf)\b")
 
-def decode(body: bytes, content_type: str) -> Json:
+
+def decode(body: bytes, content_type: str, *, lines: bool = False) -> Json:
     """Return the JSON value; raises PollError(``decode``) that says where the text stops being JSON."""
     text = as_utf8(body, content_type)
+    if lines or is_sequence(content_type) or text.startswith(_RECORD_SEPARATOR):
+        return _values(text)
     try:
         value = parse(text)
     except (msgspec.DecodeError, ValueError) as exc:  # ValueError: an integer beyond 4,300 digits
-        raise PollError("decode", f"the answer is not JSON: {exc}") from exc
+        if "trailing characters" in str(exc) and (values := _lines_of_values(text)):
+            return values
+        raise PollError("decode", f"the answer {_problem(text, exc)}") from exc
     except RecursionError as exc:
         raise PollError("decode", f"the answer is nested more than {MAX_DEPTH} deep") from exc
     check_depth(text, value)
     return value
 
 
-class PlainDecoder:
-    """Decodes each answer by itself."""
-
-    def decode(self, body: bytes, content_type: str) -> Json:
-        return decode(body, content_type)
-
-    def learn(self, document: Document | None) -> None:
-        """Nothing is remembered."""
+def is_sequence(content_type: str) -> bool:
+    """Whether the type promises any number of values, so that even one is a list."""
+    return _SEQUENCES.fullmatch(media_type(content_type)) is not None
 
 
 def parse(text: bytes) -> Json:
@@ -72,43 +75,59 @@ def parse(text: bytes) -> Json:
     return value
 
 
-def as_utf8(body: bytes, content_type: str) -> bytes:
-    """Return the text as UTF-8 without a byte order mark; raises PollError(``decode``)."""
-    for mark, charset in _MARKS:
-        if body.startswith(mark):
-            return _recode(body[len(mark) :], charset)
-    charset = _charset(content_type)
-    return body if charset in ("utf-8", "utf8", "us-ascii") else _recode(body, charset)
-
-
-def _recode(body: bytes, charset: str) -> bytes:
-    if charset == "utf-8":
-        return body
-    try:
-        return body.decode(charset).encode()
-    except LookupError:
-        raise PollError("decode", f"the answer's charset {charset!r} is unknown") from None
-    except UnicodeError as exc:
-        raise PollError("decode", f"the answer is not {charset}: {exc}") from exc
-
-
-def _charset(content_type: str) -> str:
-    if "charset" not in content_type.lower():
-        return "utf-8"
-    message = Message()
-    message["Content-Type"] = content_type
-    return message.get_content_charset("utf-8")
-
-
-def check_depth(text: bytes, value: Json) -> None:
-    """Raise PollError if containers nest deeper than MAX_DEPTH; walks one level at a time, so the stack does not."""
-    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+def check_depth(text: bytes, value: Json, *, room: int = MAX_DEPTH) -> None:
+    """Raise PollError if containers nest deeper than ``room``; walks one level at a time, so the stack does not."""
+    if text.count(b"[") + text.count(b"{") <= room:
         return  # there are not even so many
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(room):
         level = [child for parent in level if isinstance(parent, dict | list)
                  for child in (parent.values() if isinstance(parent, dict) else parent)
                  if isinstance(child, dict | list)]  # fmt: skip
         if not level:
             return
     raise PollError("decode", f"the answer is nested more than {MAX_DEPTH} deep")
+
+
+def _values(text: bytes) -> list[Json]:
+    """Return the values of a sequence; raises PollError(``decode``) that says which of them is none."""
+    is_separated = text.startswith(_RECORD_SEPARATOR)
+    unit = "record" if is_separated else "line"
+    values: list[Json] = []
+    for number, part in enumerate(text.split(_RECORD_SEPARATOR if is_separated else b"\n"), 0 if is_separated else 1):
+        if not part or part.isspace():
+            continue
+        try:
+            value = parse(part)
+        except (msgspec.DecodeError, ValueError, RecursionError) as exc:
+            raise PollError("decode", f"{unit} {number} of the answer {_problem(part, exc)}") from exc
+        if is_separated and not part[-1:].isspace() and not isinstance(value, str | list | dict):
+            # Nothing but the line end tells 12 from the first half of 1234 (RFC 7464 section 2.4).
+            raise PollError("decode", f"{unit} {number} of the answer was cut off")
+        check_depth(part, value, room=MAX_DEPTH - 1)
+        values.append(value)
+    return values
+
+
+def _lines_of_values(text: bytes) -> list[Json] | None:
+    """Return the values of JSON Lines that nothing announced; None if it is not that."""
+    try:
+        values = _values(text)
+    except PollError:
+        return None
+    return values if len(values) > 1 else None
+
+
+def _problem(text: bytes, exc: Exception) -> str:
+    """Say what a text is that is not JSON, above all if it is something that is often met instead."""
+    opening = opening_of(text)
+    if not opening:
+        return "is empty"
+    if is_html(opening):
+        return "is an HTML page and not JSON; is it a login or an error page?"
+    if opening.startswith("<"):
+        return "looks like XML and not JSON; try `format: xml`"
+    place = _PLACE.search(str(exc))
+    if place and _NO_NUMBER.search(text, max(0, int(place[1]) - 4), int(place[1]) + 9):  # it begins like -1 or null
+        return f"is not JSON, which has no NaN and no Infinity (byte {place[1]})"
+    return f"is not JSON: {exc}"

@@ -17,7 +17,8 @@ import msgspec
 
 from ....errors import PollError
 from ....values import ABSENT, Document, Json
-from .json import MAX_DEPTH, as_utf8, check_depth, decode, parse
+from .charsets import as_utf8
+from .json import MAX_DEPTH, check_depth, decode, is_sequence, parse
 
 # Containers smaller than this are parsed at once: there is nothing to win.
 SMALL_BYTES = 4096
@@ -48,6 +49,8 @@ class RecallingDecoder:
     def decode(self, body: bytes, content_type: str) -> Json:
         """Return the JSON value; raises PollError(``decode``) as ``json.decode`` does."""
         self._places = []
+        if is_sequence(content_type):
+            return decode(body, content_type)
         text = as_utf8(body, content_type)
         if len(text) < SMALL_BYTES:
             return decode(text, "")
@@ -66,7 +69,7 @@ class RecallingDecoder:
             self._places = []
 
     def _container(self, path: tuple[str | int, ...], text: bytes) -> Json:
-        if len(path) > MAX_DEPTH:
+        if len(path) >= MAX_DEPTH:
             raise PollError("decode", f"the answer is nested more than {MAX_DEPTH} deep")
         opening = text[:64].lstrip()[:1]
         if opening == b"{":
@@ -79,7 +82,7 @@ class RecallingDecoder:
             items = _arrays(text)
             if len(text) >= len(items) * MIN_PART_BYTES:
                 return self._parts(_Place(path, None, list(map(bytes, items))))
-        return _plain(text)
+        return _plain(text, MAX_DEPTH - len(path))
 
     def _parts(self, place: _Place) -> list[Json]:
         self._places.append(place)
@@ -89,7 +92,7 @@ class RecallingDecoder:
     def _part(self, place: _Place, index: int) -> Json:
         text = place.texts[index]
         if len(text) < SMALL_BYTES:
-            return _plain(text)
+            return _plain(text, MAX_DEPTH - len(place.path) - 1)
         place.texts[index] = b""  # it is remembered by its own parts
         name = index if place.names is None else place.names[index]
         return self._container((*place.path, name), text)
@@ -105,9 +108,9 @@ class RecallingDecoder:
             self._known.update(zip(place.texts, container, strict=True))
 
 
-def _plain(text: bytes) -> Json:
+def _plain(text: bytes, room: int) -> Json:
     value = parse(text)
-    check_depth(text, value)
+    check_depth(text, value, room=room)
     return value
 
 

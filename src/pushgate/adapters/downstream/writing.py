@@ -1,0 +1,185 @@
+"""
+Writes: from a client's request to the upstream's answer, and to the polls that see what was written.
+
+Rule 1: what has been sent is never sent again. Whoever is told to come back (``Retry-After``) knows that nothing was.
+Rule 2: whatever may have changed something, a write that failed too, is followed by polls that begin after it.
+Rule 3: a page of another site cannot write with the cookies of its visitor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+
+import structlog
+from aiohttp import web
+
+from ...answers import NO_VALIDATORS, Answer
+from ...errors import (
+    BadRequest,
+    BodyTooLarge,
+    OriginForbidden,
+    Overloaded,
+    PollError,
+    Refusal,
+    UpstreamFailed,
+    UpstreamTimedOut,
+)
+from ...hub import Hub
+from ...naming import placeholders
+from ...polled import PolledChannel
+from ...routes import Route, TopicName
+from ...values import Caller, UpstreamRequest, Validators
+from ...views import ViewRoute
+from ...writes import MAX_BODY_BYTES, Order, Sent
+from .replies import VARY, Reply, topic_fields
+
+log = structlog.get_logger()
+
+# So many bodies at once are kept in memory.
+MAX_WRITES = 200
+
+# The time for a body to arrive, and, beside the upstream's own, for a turn at an upstream with a budget; in seconds.
+BODY_PATIENCE = 10.0
+TURN_PATIENCE = 20.0
+
+# What a browser says of a request that no other site's page has made (Fetch Metadata, W3C).
+_OF_THIS_SITE = ("same-origin", "none")
+
+Ask = Callable[[UpstreamRequest, Validators], Awaitable[Answer]]
+
+
+class Writer:
+    """Passes writes on. ``ask`` asks an upstream, as a poll would; ``entries`` are all routes and views."""
+
+    def __init__(self, ask: Ask, entries: Sequence[Route | ViewRoute], hub: Hub) -> None:
+        self._ask = ask
+        self._entries = entries
+        self._hub = hub
+        self._under_way = 0
+
+    async def answer(self, request: web.BaseRequest, route: Route, name: TopicName, caller: Caller) -> Reply:
+        """Return the upstream's answer, once what it changed is published; raises a Refusal if there is none."""
+        if self._under_way >= MAX_WRITES:
+            raise Overloaded(f"there are {MAX_WRITES} writes under way already", retry_after=1.0)
+        self._under_way += 1
+        try:
+            sent = Sent(await _body(request), request.headers.get("Content-Type"), request.headers.get("Accept"))
+            order = route.order(request.method, name, caller, sent)
+            answer, awaited = await self._send(order, route)
+        finally:
+            self._under_way -= 1
+        fields = {"Pushgate-State": "cold", "Vary": VARY, "Cache-Control": "no-store"}
+        if not is_refusal(answer):
+            fields["Pushgate-Settled"] = "yes" if await _are_published(awaited, wait=order.wait) else "no"
+        if channel := self._hub.find(name):
+            fields |= topic_fields(channel)
+        if answer.content_type:
+            fields["Content-Type"] = answer.content_type
+        return Reply(answer.status, fields, answer.body)
+
+    async def _send(self, order: Order, route: Route) -> tuple[Answer, Awaited]:
+        may_have_changed = True  # also if nobody waits for the answer any more
+        awaited: Awaited = {}
+        try:
+            async with asyncio.timeout(route.timeout + TURN_PATIENCE):
+                answer = await self._ask(order.request, NO_VALIDATORS)
+            may_have_changed = not is_refusal(answer)
+        except PollError as error:
+            may_have_changed = error.asked
+            log.info("write.failed", route=route.name, reason=error.reason, detail=error.detail)
+            raise _failure(error) from error
+        except TimeoutError:
+            raise UpstreamTimedOut("the upstream did not answer in time; it may have done it all the same") from None
+        finally:
+            if may_have_changed:
+                awaited = self._poke(order)
+        return answer, awaited
+
+    def _poke(self, order: Order) -> Awaited:
+        """Poll whatever the write makes out of date, for everybody, and return what to wait for."""
+        wanted = list(self._wanted(order))
+        return {
+            channel: channel.poke()
+            for channel in self._hub.topics()
+            if any(channel.route is route and values.items() <= channel.name.values.items() for route, values in wanted)
+        }
+
+    def _wanted(self, order: Order) -> Iterator[tuple[Route, Mapping[str, str]]]:
+        """Yield routes, and the values of those of their topics that are to be polled; a view is its parent's."""
+        for entry in self._entries:
+            for reach in order.reaches:
+                values = reach.within(entry.template)
+                if values is None:
+                    continue
+                if isinstance(entry, Route):
+                    yield entry, values
+                    continue
+                own = placeholders(entry.name) - placeholders(entry.parent.name)
+                yield entry.parent, {name: value for name, value in values.items() if name not in own}
+
+
+# Topics, and the number of the poll that each is waiting for; None if there is none to come.
+Awaited = dict[PolledChannel, int | None]
+
+
+def is_refusal(answer: Answer) -> bool:
+    """Whether the upstream says that it did nothing; a server's error says nothing about that."""
+    return 400 <= answer.status < 500
+
+
+async def _are_published(awaited: Awaited, *, wait: float) -> bool:
+    """Wait until clients get what the upstream said in these polls, at most so long; tell whether they do."""
+    try:
+        async with asyncio.timeout(wait):
+            for channel, number in awaited.items():
+                await _published(channel, number)
+    except TimeoutError:
+        return False
+    return all(number is not None or channel.state != "ended" for channel, number in awaited.items())
+
+
+async def _published(channel: PolledChannel, number: int | None) -> None:
+    """Wait until the poll is published, or a later one if this one fails; who calls has a timeout."""
+    while number is not None and not channel.is_published(number):
+        await asyncio.wait([channel.settlement()])
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    """Return what the client sends; raises BodyTooLarge as soon as that is clear."""
+    refusal = BodyTooLarge(f"a write has at most {MAX_BODY_BYTES} bytes")
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise refusal
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # some clients wait for it
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_PATIENCE):
+            while len(body) <= MAX_BODY_BYTES and (piece := await request.content.readany()):
+                body += piece
+    except TimeoutError:
+        raise BadRequest(f"the body did not come within {BODY_PATIENCE:.0f}s") from None
+    except web.RequestPayloadError:
+        raise BadRequest("the body is not what its header fields say") from None
+    if len(body) > MAX_BODY_BYTES:
+        raise refusal
+    return bytes(body)
+
+
+def check_origin(request: web.BaseRequest, *, is_allowed: bool) -> None:
+    """Raise OriginForbidden for a write with cookies of which we cannot be sure that a page of ours has made it."""
+    if "Cookie" not in request.headers:
+        return
+    if "Origin" not in request.headers:
+        is_allowed = request.headers.get("Sec-Fetch-Site") in _OF_THIS_SITE
+    if not is_allowed:
+        raise OriginForbidden("a write with cookies needs an Origin that may make one (server.cors.origins)")
+
+
+def _failure(error: PollError) -> Refusal:
+    """Return why there is no answer. Only what was never sent may be sent again, so only then it is said when."""
+    retry_after = None if error.asked else error.retry_after or 1.0
+    end = "it may have done it all the same" if error.asked else "nothing was sent"
+    if error.reason == "timeout":
+        return UpstreamTimedOut(f"the upstream did not answer in time; {end}", retry_after=retry_after)
+    return UpstreamFailed(f"the upstream gave no answer: {error.reason}; {end}", retry_after=retry_after)

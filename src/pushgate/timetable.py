@@ -1,0 +1,114 @@
+"""
+When one topic is polled next, and why then: its schedule, and all that may delay it.
+
+Failures back off, what was asked for is waited for, what the upstream vouches for is not asked again, and outside the
+active hours nothing is. Times are monotonic seconds; ``wall`` is the same moment since the epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .activehours import ActiveHours
+from .happenings import Answered, Denied, Failed, Freshness, Missing, Outcome, Unchanged
+from .scheduling import Polled, Schedule, Tick, backoff, cache_floor, clamp_retry_after, later
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Now, on both clocks, and the dice."""
+
+    now: float
+    wall: float
+    chance: float
+
+    def at_wall(self, wall: float) -> float:
+        """Return the monotonic time of a time of day."""
+        return self.now + (wall - self.wall)
+
+
+class Timetable:
+    """The times at which one topic is polled."""
+
+    __slots__ = ("_active", "_confirm_after", "_keeps_times", "_respects_freshness", "_schedule", "why")
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        *,
+        active: ActiveHours | None = None,
+        confirm_after: float = 2.0,
+        respects_freshness: bool = True,
+        keeps_times: bool = False,
+    ) -> None:
+        self._schedule = schedule
+        self._active = active
+        self._confirm_after = confirm_after
+        self._respects_freshness = respects_freshness
+        self._keeps_times = keeps_times  # also after failures: the times of cron
+        self.why = ""  # of the latest ``next``, for people
+
+    def is_closed(self, wall: float) -> bool:
+        """Whether this is outside the active hours."""
+        return self._active is not None and not self._active.is_open(wall)
+
+    def wake(self, now: float) -> None:
+        """The topic slept past its time and is polled right now: a grid of its own begins here."""
+        self._schedule.wake(now=now)
+
+    def opening(self, at: Moment) -> float:
+        """Return when the active hours begin; they are over."""
+        assert self._active is not None, "without hours nothing is ever closed"
+        self.why = "its active hours begin"
+        return at.at_wall(self._active.opens_at(at.wall))
+
+    def before_closing(self, when: float, at: Moment) -> float:
+        """Return ``when``, or the end of the active hours if that is sooner."""
+        if self._active is None or self.is_closed(at.wall):
+            return when
+        return min(when, at.at_wall(self._active.closes_at(at.wall)))
+
+    def next(self, outcome: Outcome, at: Moment, *, began_at: float, failures: int, confirming: str | None) -> float:
+        """
+        Return when to poll after this outcome of the poll that began at ``began_at``.
+
+        ``failures``: polls in a row that failed, this one included. ``confirming``: what the next poll has to confirm.
+        """
+        if isinstance(outcome, Failed | Denied):
+            tick = self._retry(outcome, at, failures)
+        elif confirming is not None:
+            tick = Tick(at.now + self._confirming_after(outcome), f"{confirming} needs to be confirmed")
+        else:
+            tick = self._scheduled(outcome, at, began_at)
+        due = at.wall + (tick.when - at.now)
+        if (opens := self._opens_at(due)) > due:
+            tick = Tick(at.at_wall(opens), "its active hours begin")
+        self.why = tick.why
+        return tick.when
+
+    def _opens_at(self, wall: float) -> float:
+        return self._active.opens_at(wall) if self._active is not None and self.is_closed(wall) else wall
+
+    def _confirming_after(self, outcome: Outcome) -> float:
+        """What is missing is asked for by the schedule if that is sooner; what is hard to believe is given its time."""
+        return min(self._confirm_after, self._schedule.pace) if isinstance(outcome, Missing) else self._confirm_after
+
+    def _scheduled(self, outcome: Answered | Unchanged | Missing, at: Moment, began_at: float) -> Tick:
+        told = Freshness() if isinstance(outcome, Missing) else outcome.freshness
+        modified_at = None if told.modified_at is None else at.at_wall(told.modified_at)
+        has_changed = isinstance(outcome, Answered) and outcome.news is not None
+        polled = Polled(began_at, at.now, has_changed, modified_at, told.fresh_for)
+        tick = self._schedule.next(polled, now=at.now, wall=at.wall, chance=at.chance)
+        if not self._respects_freshness:
+            return tick
+        floor = cache_floor(told.fresh_for, told.ttl, pace=self._schedule.pace)
+        return later(tick, at.now + floor, f"the upstream vouches for its answer for {floor:.0f}s")
+
+    def _retry(self, outcome: Failed | Denied, at: Moment, failures: int) -> Tick:
+        tick = self._schedule.next(None, now=at.now, wall=at.wall, chance=at.chance)
+        when = at.now + backoff(failures, every=self._schedule.pace, chance=at.chance)
+        if self._keeps_times:
+            when = min(when, tick.when)
+        asked = clamp_retry_after((outcome.retry_after if isinstance(outcome, Failed) else None) or 0.0)
+        why = "the latest poll failed" if failures == 1 else f"the latest {failures} polls failed"
+        return later(Tick(when, why), at.now + asked, "the upstream asked to be left alone so long")
