@@ -363,6 +363,23 @@ class TestComments:
             await see_through([ben, eve], forum.comments)
             assert forum.logins == 2, "the gateway's and hers"
 
+    async def test_posting_through_the_gateway(self) -> None:
+        """A POST becomes the forum's form, also after the session has run out; whoever posts finds it there at once."""
+        forum = Forum()
+        async with (
+            serving(forum),
+            self.gateway(forum) as gateway,
+            connected("sse", gateway.base, "/threads/7/comments") as eve,
+            http_client() as http,
+        ):
+            await eve.follow(forum.comments)
+            forum.expire_sessions()
+            posted = await http.post(f"{gateway.base}/threads/7/comments", json={"text": "a&b=ü"})
+            assert (posted.status_code, posted.headers["Pushgate-Settled"]) == (201, "yes")
+            assert posted.json() == {"id": 2, "author": "gateway", "text": "a&b=ü"}
+            assert (await http.get(f"{gateway.base}/threads/7/comments")).json() == forum.comments
+            await eve.follow(forum.comments)
+
     async def test_a_session_that_runs_out_is_nobody_elses_business(self) -> None:
         """The gateway logs in again within the same poll; no client hears of it."""
         forum = Forum()
