@@ -1,7 +1,7 @@
 """
-Measure pushgate: ``python -m bench [fanout] [memory] [accept] [poll] [diff]``; all of them if none is named.
+Measure pushgate: ``python -m bench [BENCH …]``; all of them if none is named.
 
-Ratios of one run count; times depend on the machine and on what else it does. A full run takes about four minutes, and
+Ratios of one run count; times depend on the machine and on what else it does. A full run takes about ten minutes, and
 ``--subscribers 500 --seconds 2 --rounds 1`` is a quick look.
 """
 
@@ -13,8 +13,10 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from . import accept, fanout, machine, memory, poll
+from . import accept, fanout, machine, memory, poll, stall, topics
 from .table import Figure, Finding, NotMeasured, table
+
+BENCHES = ["fanout", "memory", "accept", "poll", "topics", "stall", "diff"]
 
 
 def main() -> None:
@@ -33,6 +35,8 @@ def main() -> None:
             "memory": lambda: memory.measure(Path(folder), connections=min(2 * options.subscribers, files)),
             "accept": lambda: accept.measure(Path(folder), connections=options.subscribers, rounds=options.rounds),
             "poll": lambda: poll.measure(seconds=min(2.0, options.seconds), rounds=options.rounds),
+            "topics": lambda: topics.measure(rounds=min(2, options.rounds)),
+            "stall": lambda: stall.measure(seconds=max(6.0, options.seconds), rounds=options.rounds),
             "diff": measure_diff,
         }
         for name in options.benches or benches:
@@ -46,7 +50,7 @@ def main() -> None:
 
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure pushgate beside its peers.")
-    parser.add_argument("benches", nargs="*", choices=["fanout", "memory", "accept", "poll", "diff", []])
+    parser.add_argument("benches", nargs="*", choices=[*BENCHES, []])
     parser.add_argument("--subscribers", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=4.0, help="of events, per round and server")
     parser.add_argument("--rounds", type=int, default=3, help="of which the medians are compared")
@@ -70,10 +74,10 @@ def measure_diff() -> Iterator[Finding]:
     from . import diff
 
     print("\n")
-    first = diff.main()[0]
-    ratio = first.seconds["in all"] / first.seconds["parse"]
-    note = f"{first.case}; 5,000 rows; the proof and the hash are not in it"
-    yield Figure("diff", "verdict, patch and parsing, to parsing alone", ratio, "x", diff.TARGET, note)
+    for row in diff.main():
+        target = diff.TARGET if row.has_target else None
+        what = "decode, diff and prove, to parsing (and selecting) alone"
+        yield Figure("diff", what, row.ratio("in all") or 0.0, "x", target, f"{row.case}; {row.size // 1000:,} KB")
 
 
 if __name__ == "__main__":

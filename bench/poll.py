@@ -23,7 +23,7 @@ from .machine import pinned
 from .servers import HERE, free_ports, running_backend
 from .table import Figure, Finding
 
-MAX_TIMES_BARE = 1.6
+MAX_TIMES_BARE = 1.5
 
 TOPICS = 50
 EVERY = "1ms"  # a topic is due again as soon as its poll has ended

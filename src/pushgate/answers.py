@@ -2,7 +2,7 @@
 What an upstream said, and what is kept of the answer that was accepted last.
 
 ETag and Last-Modified are kept and updated each on its own: a new answer replaces both with what it has, a 304 may
-bring a new value for one. Only an accepted answer leaves anything.
+bring a new value for one. Only an accepted answer leaves anything, and no Last-Modified that is as good as now.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ from typing import Literal
 from .values import UNREAD, Json, Unread, Validators
 
 NO_VALIDATORS = Validators()
+
+# Seconds after which a document can no longer change without another Last-Modified. That is a whole second, which has
+# to be over (RFC 9110 section 8.8.2.2), and the clocks that measure it agree to two.
+SETTLED_AFTER = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class Accepted:
     @classmethod
     def of(cls, answer: Answer, body_hash: bytes | None, *, with_body: bool) -> Accepted:
         body = answer.body if with_body else None
-        return cls(answer.validators, body_hash, body, answer.content_type)
+        return cls(_lasting(answer), body_hash, body, answer.content_type)
 
     def in_doubt(self) -> Accepted:
         """Return what is kept while the upstream has said once that there is no document: nothing to ask with."""
@@ -72,12 +76,22 @@ class Accepted:
     def confirmed_by(self, answer: Answer, body_hash: bytes | None) -> Accepted:
         """Return what is kept after an answer that brought nothing new; ``body_hash``: None if nobody looked at it."""
         if answer.status == 304:
-            kept, news = self.validators, answer.validators
-            merged = Validators(news.etag or kept.etag, news.last_modified or kept.last_modified)
-            return replace(self, validators=merged)
+            kept, news = self.validators, _lasting(answer)
+            return self._with(Validators(news.etag or kept.etag, news.last_modified or kept.last_modified))
         if body_hash is not None and body_hash == self.body_hash:
-            return replace(self, validators=answer.validators)
+            return self._with(_lasting(answer))
         return self  # a status that means "keep" says nothing about the document
+
+    def _with(self, validators: Validators) -> Accepted:
+        return self if validators == self.validators else replace(self, validators=validators)
+
+
+def _lasting(answer: Answer) -> Validators:
+    """Return the validators that no later document can have."""
+    said = answer.validators
+    if answer.modified_at is None or answer.at - answer.modified_at >= SETTLED_AFTER:
+        return said
+    return replace(said, last_modified=None)
 
 
 def hash_of(body: bytes) -> bytes:

@@ -98,7 +98,7 @@ class Gateway:
             self.metrics.watch_memory(store.usage)
             front = Front(server, self._router, hub, self.clock)
             front.writer = Writer(http, self._entries, hub)
-            await self._listen(stack, front, public, private)
+            await self._listen(stack, front, hub, public, private)
             background = tasks.create_task(self._beat(hub), name="heartbeats")
             self._start_standing(hub)
             self.is_ready = True
@@ -113,7 +113,9 @@ class Gateway:
                 sources.stop()
                 workshop.stop()
 
-    async def _listen(self, stack: AsyncExitStack, front: Front, public: socket.socket, private: socket.socket) -> None:
+    async def _listen(
+        self, stack: AsyncExitStack, front: Front, hub: Hub, public: socket.socket, private: socket.socket
+    ) -> None:
         front.server = web.Server(
             front,
             access_log=None,
@@ -123,7 +125,7 @@ class Gateway:
             tcp_keepalive=False,  # every connection inherits it from the listener
         )
         self.address = await _serve(stack, front.server, public)
-        admin = web.Server(Admin(self.metrics, lambda: self.is_ready), access_log=None)
+        admin = web.Server(Admin(self.metrics, lambda: self.is_ready, hub.topics), access_log=None)
         self.admin_address = await _serve(stack, admin, private)
         log.info("gateway.listening", address=self.address, admin=self.admin_address)
 

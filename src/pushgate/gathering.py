@@ -18,7 +18,7 @@ from .values import Json
 class Gathering:
     """What one topic's upstream has told so far."""
 
-    __slots__ = ("_asked_all", "_items", "_next", "_resynced_at", "_settings", "_since")
+    __slots__ = ("_asked_all", "_asked_at", "_items", "_next", "_resynced_at", "_settings", "_since")
 
     def __init__(self, settings: Accumulate) -> None:
         self._settings = settings
@@ -26,22 +26,23 @@ class Gathering:
         self._items: list[Json] = []
         self._next: list[Json] = []
         self._asked_all = True  # the poll under way asks for everything
-        self._resynced_at: float | None = None
+        self._asked_at = 0.0  # when it began
+        self._resynced_at: float | None = None  # the latest poll that asked for everything and was believed
 
     def since(self, now: float) -> tuple[str, str] | None:
         """
         Return the query parameter for the poll that begins ``now`` (monotonic seconds); None asks for everything.
 
-        That is so at first, whenever ``resync`` is over, and while there is nothing to continue from.
+        That is so at first, whenever ``resync`` is over until such an answer was accepted, and while there is nothing
+        to continue from.
         """
         settings = self._settings
         is_due = self._resynced_at is None or (
             settings.resync is not None and now >= self._resynced_at + settings.resync
         )
         position = None if is_due or not self._items else self._since(self._items)
-        self._asked_all = position is None
-        if self._asked_all:
-            self._resynced_at = now
+        self._asked_all, self._asked_at = position is None, now
+        if position is None:
             return None
         return settings.query, position if isinstance(position, str) else _text(position)
 
@@ -55,6 +56,8 @@ class Gathering:
 
     def accept(self) -> None:
         self._items = self._next
+        if self._asked_all:
+            self._resynced_at = self._asked_at
 
     def forget(self) -> None:
         self._items, self._next, self._resynced_at = [], [], None

@@ -89,11 +89,20 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A poll failed, or was skipped to leave the upstream alone. ``retry_after``: what that asked for, in seconds."""
+    """
+    A poll failed. ``retry_after``: what the upstream asked for, or how long it is left alone, in seconds.
+
+    ``was_asked``: whether a request went out; otherwise the upstream has said nothing.
+    """
 
     reason: str
     retry_after: float | None = None
-    is_skipped: bool = False
+    was_asked: bool = True
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether it was left out for the upstream's sake; one that the budget refuses has failed."""
+        return not self.was_asked and self.reason != "budget"
 
 
 @dataclass(frozen=True, slots=True)

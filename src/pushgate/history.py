@@ -13,7 +13,6 @@ Rule 4: somebody else may remember what this log does not (``past``): a view's d
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -112,8 +111,8 @@ class History:
         self._keys = keys
         self._past = past
         self._encoding = encoding
-        self._versions: deque[Version] = deque()  # the floor first
-        self._changes: deque[Change] = deque()  # _changes[i] leads from _versions[i] to _versions[i + 1]
+        self._versions: list[Version] = []  # the floor first; a deque would cost every topic a kilobyte
+        self._changes: list[Change] = []  # _changes[i] leads from _versions[i] to _versions[i + 1]
         self._weight = 0
         self._combined: dict[tuple[int, Mode], Telling | None] = {}  # since a number, until the next change
         self._first: Event | None = None  # likewise
@@ -286,13 +285,13 @@ class History:
 
     def forget_oldest(self) -> None:
         """Forget the oldest change; a cursor from before it is a gap from now on. There must be one."""
-        self._weight -= self._changes.popleft().weight
-        self._versions.popleft()
+        self._weight -= self._changes.pop(0).weight
+        self._versions.pop(0)
 
     def _forget_oldest(self) -> None:
         horizon = self._versions[-1].at - self._limits.age
         while len(self._changes) > self._limits.events or (
             self._changes and (self._weight > self._limits.bytes or self._changes[0].after.at < horizon)
         ):
-            self._weight -= self._changes.popleft().weight
-            self._versions.popleft()
+            self._weight -= self._changes.pop(0).weight
+            self._versions.pop(0)

@@ -50,7 +50,11 @@ class Hub:
         means.metrics.watch_subscribers(self._count_subscribers)
 
     def channel(self, route: Route | ViewRoute, name: TopicName) -> Channel:
-        """Return the topic's channel; raises Overloaded if there are as many live topics as may be."""
+        """
+        Return the topic's channel.
+
+        Raises Overloaded if there are as many live topics as may be, and BadRequest for one that cannot be asked for.
+        """
         return self._view(route, name) if isinstance(route, ViewRoute) else self._topic(route, name)
 
     def topics(self) -> list[PolledChannel]:
@@ -64,6 +68,8 @@ class Hub:
     def _topic(self, route: Route, name: TopicName) -> PolledChannel:
         channel = self._channels.get(name.key)
         if channel is None:
+            if name not in route.standing:  # what the file names fails at each poll, where it can be seen
+                route.request(name)
             self._make_room(route)
             channel = self._channels[name.key] = PolledChannel(route, name, self._means)
             self._per_route[route.name] = self._per_route.get(route.name, 0) + 1

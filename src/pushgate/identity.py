@@ -50,6 +50,17 @@ def identify(caller: Caller, *, share: Share, forward: Forward, used: frozenset[
     return Identity(_text(who, [list(header) for header in headers]), headers, claims)
 
 
+def cookies_of(field: str) -> dict[str, str]:
+    """
+    Return the cookies of a Cookie field exactly as they stand: quotes belong to a value (RFC 6265 section 4.2.1).
+
+    To take them off would let a semicolon out, and so a cookie that is not to be forwarded. Of two with one name the
+    first counts: browsers put the one with the longer path there.
+    """
+    pairs = [pair.strip(" \t").partition("=") for pair in field.split(";")]
+    return {name: value for name, equals, value in reversed(pairs) if equals}
+
+
 def _forwarded(caller: Caller, forward: Forward) -> tuple[tuple[str, str], ...]:
     """Return the header fields that are sent upstream as the caller."""
     headers = [(name, caller.headers[name.lower()]) for name in forward.headers if name.lower() in caller.headers]

@@ -78,6 +78,8 @@ class Recipe:
 
     def newly_idle(self) -> list[str]:
         """Return the ``ignore`` pointers that have stopped to match anything since this was last asked."""
+        if not self.config.ignore:
+            return []
         idle = set(self.ignore.idle())
         new, self._idle = idle - self._idle, idle
         return sorted(new)

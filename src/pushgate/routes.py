@@ -200,7 +200,10 @@ class Route:
         Return what to ask the upstream for a topic; ``extra`` is one more query parameter.
 
         A listed query parameter is passed on under its own name (or ``as``), unless the request uses it elsewhere.
+        Raises BadRequest for a value that cannot stand where the request has it.
         """
+        if self.config.batch is not None and self.config.batch.join in self.name_in_batch(name):
+            raise BadRequest(f"a parameter holds {self.config.batch.join!r}, which stands between two topics upstream")
         query = self._passed_on(name, self._used)
         if extra is not None:
             query.append(extra)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import jmespath
-from jmespath.exceptions import JMESPathError
+from jmespath.exceptions import JMESPathError, JMESPathTypeError
 
 from .errors import PollError
 from .patching import unescape
@@ -111,6 +111,10 @@ def compile_value(expression: str, *, place: str = "select") -> Callable[[Json],
     def evaluate(document: Json) -> Json:
         try:
             value: Json = compiled.search(document)
+        except JMESPathTypeError as exc:  # its own words repeat what the upstream said
+            wanted = " or ".join(exc.expected_types)
+            words = f"{exc.function_name}() takes {wanted}, and was given {exc.actual_type}"
+            raise PollError("select", f"{place}: {words}") from exc
         except JMESPathError as exc:
             raise PollError("select", f"{place}: {exc}") from exc
         return value

@@ -72,7 +72,7 @@ class Timetable:
         """
         Return when to poll after this outcome of the poll that began at ``began_at``.
 
-        ``failures``: polls in a row that failed, this one included. ``confirming``: what the next poll has to confirm.
+        ``failures``: polls in a row that the upstream failed, this one included. ``confirming``: what the next poll has to confirm.
         """
         if isinstance(outcome, Failed | Denied):
             tick = self._retry(outcome, at, failures)
@@ -99,16 +99,20 @@ class Timetable:
         has_changed = isinstance(outcome, Answered) and outcome.news is not None
         polled = Polled(began_at, at.now, has_changed, modified_at, told.fresh_for)
         tick = self._schedule.next(polled, now=at.now, wall=at.wall, chance=at.chance)
-        if not self._respects_freshness:
+        if not self._respects_freshness or (told.fresh_for is None and told.ttl is None):
             return tick
         floor = cache_floor(told.fresh_for, told.ttl, pace=self._schedule.pace)
         return later(tick, at.now + floor, f"the upstream vouches for its answer for {floor:.0f}s")
 
     def _retry(self, outcome: Failed | Denied, at: Moment, failures: int) -> Tick:
         tick = self._schedule.next(None, now=at.now, wall=at.wall, chance=at.chance)
-        when = at.now + backoff(failures, every=self._schedule.pace, chance=at.chance)
+        was_asked = isinstance(outcome, Denied) or outcome.was_asked
+        # Who got no turn is not the upstream's failure, and no reason to come back later than those who got one.
+        wait = backoff(failures, every=self._schedule.pace, chance=at.chance) if was_asked else self._schedule.pace
+        when = at.now + wait
         if self._keeps_times:
             when = min(when, tick.when)
         asked = clamp_retry_after((outcome.retry_after if isinstance(outcome, Failed) else None) or 0.0)
-        why = "the latest poll failed" if failures == 1 else f"the latest {failures} polls failed"
+        why = "the latest poll failed" if failures <= 1 else f"the latest {failures} polls failed"
+        why = why if was_asked else "the latest poll got no turn"
         return later(Tick(when, why), at.now + asked, "the upstream asked to be left alone so long")

@@ -68,6 +68,7 @@ class Topic:
         self.confirmed_at: float | None = None  # when the upstream last vouched for the document
         self.next_poll_at: float | None = None  # None until the first poll, and while one is under way
         self.failures = 0  # in a row
+        self._setbacks = 0  # those of them in which the upstream had a part
         self.is_polling = False
         self.is_catching_up = False  # the poll under way is that of a topic that slept past its time
 
@@ -151,7 +152,7 @@ class Topic:
         return [self._poll(at)]
 
     def _poll(self, at: Moment) -> Poll:
-        if self.state == "paused":
+        if self.state == "paused" or self._is_new:
             self._timetable.wake(at.now)
         self.is_polling = True
         self.next_poll_at = None
@@ -188,7 +189,7 @@ class Topic:
         if self.state == "ended":
             return commands
         self.next_poll_at = self._timetable.next(
-            event, at, began_at=self._began_at, failures=self.failures, confirming=self._confirming
+            event, at, began_at=self._began_at, failures=self._setbacks, confirming=self._confirming
         )
         if self.state in ("live", "stale") and self._timetable.is_closed(at.wall):
             self._enter("paused", at.now)
@@ -213,10 +214,10 @@ class Topic:
             case Missing():
                 return self._on_missing(event, now)
             case Failed():
-                self._on_failure(event.reason, now)
+                self._on_failure(event.reason, now, was_asked=event.was_asked)
                 return []
             case Denied():
-                self._on_failure("upstream_auth", now)
+                self._on_failure("upstream_auth", now, was_asked=True)
                 self.denied, self.has_document, self.is_absent = event.status, False, False
                 self._enter("cold", now)
                 return [Drop(event.status)]
@@ -225,7 +226,7 @@ class Topic:
 
     def _on_answer(self, event: Answered, now: float) -> list[Command]:
         if event.doubt is not None and not self._is_confirmed(event.doubt.guard):
-            self.failures, self.reason = 0, None
+            self.failures, self._setbacks, self.reason = 0, 0, None
             self._enter("held", now)
             return []
         self._not_modified = 0
@@ -252,16 +253,18 @@ class Topic:
         self._confirm("gone", now)
         return [] if self.is_absent else [self._publish(News(ABSENT), event.at)]
 
-    def _on_failure(self, reason: str, now: float) -> None:
+    def _on_failure(self, reason: str, now: float, *, was_asked: bool) -> None:
         self.failures += 1
         self.reason = reason
-        self._missing = 0  # no longer in a row
-        self._forget_doubt()
+        if was_asked:  # otherwise what was said in a row still is
+            self._setbacks += 1
+            self._missing = 0
+            self._forget_doubt()
         if self.state in ("live", "held", "paused") and self.failures >= self._terms.stale_after:
             self._enter("stale", now)
 
     def _confirm(self, state: State, now: float) -> None:
-        self.failures = 0
+        self.failures = self._setbacks = 0
         self.reason = self.denied = None
         self._forget_doubt()
         if state != "gone":

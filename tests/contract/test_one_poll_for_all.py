@@ -194,3 +194,17 @@ async def test_a_backend_that_knows_only_last_modified_is_asked_with_it(backend:
         asked = backend.requests[-1].headers
         assert (asked.get("if-modified-since"), asked.get("if-none-match")) == (date, None)
         assert "if-modified-since" not in backend.requests[0].headers
+
+
+async def test_two_changes_within_one_second_are_both_seen(backend: ScriptedBackend) -> None:
+    """A Last-Modified of right now would be that of the next change too, and hide it behind a 304."""
+    now = "Mon, 05 Jan 2026 06:00:00 GMT"
+    backend.is_honest = False
+    backend.say(b'{"n":1}', Last_Modified=now, Date=now)
+    async with running_gateway(backend, {"/t": route()}) as gateway, connected("sse", gateway.base, "/t") as client:
+        await client.follow({"n": 1})
+        await backend.polled(2)
+        assert not any("if-modified-since" in asked.headers for asked in backend.requests)
+        backend.say(b'{"n":1}', Last_Modified=now, Date="Mon, 05 Jan 2026 06:00:05 GMT")
+        await backend.polled(2)
+        assert backend.requests[-1].headers["if-modified-since"] == now

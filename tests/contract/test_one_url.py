@@ -29,6 +29,8 @@ ROUTES = {
     "/streams": route(transports=["sse", "websocket"]),
     "/polls": route(transports=["short_poll", "long_poll"]),
     "/raw": route(short_poll="raw"),
+    "/named/{x}": route(request={"path": "/t", "headers": {"X-Name": "{x}"}}),
+    "/bytes": route(format="binary", emit=["snapshot"]),
 }
 
 
@@ -189,6 +191,20 @@ async def test_raw_answers_are_the_upstreams_bytes(client: httpx.AsyncClient, ba
     assert "Pushgate-Cursor" not in answer.headers
 
 
+async def test_bytes_are_bytes(client: httpx.AsyncClient, gateway: Running, backend: ScriptedBackend) -> None:
+    """A short poll of ``format: binary`` gives the bytes and their type; an envelope says how they became text."""
+    backend.say(b"\x89PNG\x00\xff", Content_Type="image/png")
+    answer = await client.get("/bytes")
+    assert (answer.content, answer.headers["Content-Type"]) == (b"\x89PNG\x00\xff", "image/png")
+    assert (await client.get("/bytes", headers={"If-None-Match": answer.headers["ETag"]})).status_code == 304
+    polled = (await client.get("/bytes?wait=0")).json()["events"][0]
+    assert (polled["event"], polled["encoding"], polled["data"]) == ("snapshot", "base64", "iVBORwD/")
+    async with websockets.connect(f"ws://127.0.0.1:{gateway.port}/bytes", proxy=None) as socket:
+        assert json.loads(await socket.recv())["encoding"] == "base64"
+    stream = await head_of(gateway, "/bytes", EVENT_STREAM, until=b"\n\n")
+    assert b'event: snapshot\ndata: "iVBORwD/"\n' in stream.received
+
+
 # What answers say.
 
 
@@ -293,6 +309,7 @@ async def test_cross_origin_answers_expose_what_clients_need(client: httpx.Async
         ("/t?wait=%FF", 400, "bad_request"),
         ("/t?throttle=1s", 400, "bad_request"),
         ("/t?heartbeat=55s", 400, "bad_request"),
+        ("/named/%C3%BC", 400, "bad_request"),
     ],
 )
 async def test_what_is_refused(gateway: Running, backend: ScriptedBackend, path: str, status: int, code: str) -> None:

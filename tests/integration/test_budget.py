@@ -121,6 +121,9 @@ async def test_standing_topics_do_not_start_together(backend: ScriptedBackend) -
         await backend.polled(8)
         moments = arrivals(backend)
         assert moments[7] - moments[0] >= 0.4
+        await backend.polled(10)
+        moments = arrivals(backend)
+        assert moments[17] - moments[10] >= 0.4, "and stays so"
 
 
 # Limits of memory and topics.

@@ -322,7 +322,7 @@ async def test_watching_ends_with_the_topic(tmp_path: Path) -> None:
     text = out.decode()
     assert "`done` is not true" in text
     assert '{"done":true}' in text
-    assert "end, " in text and "state: live → ended" in text
+    assert "Z end, " in text and "Z state: live → ended" in text
 
 
 async def test_watching_a_view_tells_its_own_changes(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pushgate.answers import NO_VALIDATORS, Accepted, Answer, hash_of
+from dataclasses import replace
+
+from pushgate.answers import NO_VALIDATORS, SETTLED_AFTER, Accepted, Answer, hash_of
 from pushgate.values import Validators
 
 BOTH = Validators(etag='"1"', last_modified="Mon, 05 Jan 2026 06:00:00 GMT")
@@ -41,6 +43,19 @@ def test_the_same_bytes_bring_their_own_validators() -> None:
 
     assert kept.confirmed_by(again, hash_of(again.body)).validators == Validators(etag='"2"')
     assert kept.confirmed_by(again, hash_of(b"{ }")) == kept
+
+
+def test_a_document_that_has_just_changed_may_do_so_again_in_the_same_second() -> None:
+    """Its Last-Modified would be that of the next one too, and a 304 for it a lie; it is asked with once it is older."""
+    fresh = replace(answer(), modified_at=0.5)
+    settled = replace(answer(), at=0.5 + SETTLED_AFTER, modified_at=0.5)
+
+    kept = accepted(fresh)
+
+    assert kept.validators == Validators(BOTH.etag)
+    assert kept.confirmed_by(replace(fresh, status=304), None).validators == Validators(BOTH.etag)
+    assert kept.confirmed_by(replace(settled, status=304), None).validators == BOTH
+    assert kept.confirmed_by(settled, hash_of(settled.body)).validators == BOTH
 
 
 def test_a_status_that_keeps_says_nothing_about_the_document() -> None:

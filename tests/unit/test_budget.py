@@ -246,7 +246,8 @@ def test_a_spent_budget_may_fail_polls_instead(play: Play) -> None:
     for _, moment, refusal in visitors.refusals:
         assert moment == pytest.approx(3.0)
         assert (refusal.reason, refusal.asked) == ("budget", False)
-        assert refusal.retry_after is not None and refusal.retry_after >= 3
+        # Not in step with the turns: the same ones would come too late again and again.
+        assert refusal.retry_after == pytest.approx(1 + 3 / 2, abs=0.01)
     assert str(visitors.refusals[0][2]) == "budget: the budget is used up: no turn within 3s"
 
 
@@ -260,7 +261,7 @@ def test_who_cannot_get_a_turn_in_time_fails_at_once(play: Play) -> None:
     play(script)
     ((name, moment, refusal),) = visitors.refusals
     assert (name, moment, refusal.reason) == ("c", 0.0, "budget")
-    assert refusal.retry_after == pytest.approx(86_400)
+    assert refusal.retry_after == pytest.approx(86_400, abs=10)
 
 
 # Being left alone.

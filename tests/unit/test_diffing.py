@@ -297,3 +297,25 @@ def test_an_array_that_a_pointer_names_should_have_keys() -> None:
     assert difference({"a": []}, {"a": rows(1)}, key=key).keyless == ()
     assert difference(rows(1, 1), rows(1), key=key).keyless == ()
     assert difference({"a": rows(1, 1)}, {"a": rows(1)}, key={}).keyless == ()
+
+
+def test_an_upheaval_of_a_large_array_is_told_as_the_array() -> None:
+    """Where most items change in most of what they hold, operations for each would take nearly as many bytes."""
+    old = [{"id": n, "a": n, "b": n, "c": "same"} for n in range(200)]
+    new = [{"id": n, "a": n + 1, "b": -n, "c": "same"} for n in range(200)]
+
+    difference = compare({"rows": old, "n": 1}, {"rows": new, "n": 1}, keys=Keys.of("id"))
+
+    assert difference is not None
+    assert [(operation["op"], operation["path"]) for operation in difference.patch] == [("replace", "/rows")]
+    assert prove({"rows": old, "n": 1}, difference.patch, difference.document)
+
+
+def test_a_small_change_of_every_item_is_told_item_by_item() -> None:
+    """One member of many is less than the item."""
+    old = [{"id": n, "a": n, "text": "x" * 300} for n in range(200)]
+    new = [{**row, "a": -1} for row in old]
+
+    difference = compare(old, new, keys=Keys.of("id"))
+
+    assert difference is not None and len(difference.patch) == 200

@@ -123,3 +123,12 @@ def test_a_decoder_that_recalls_has_the_same_limit() -> None:
         else:
             with pytest.raises(PollError, match="nested"):
                 RecallingDecoder().decode(body, "")
+
+
+@pytest.mark.parametrize("inner", [b"1", b'"]"', b'"["', b'"\\\\"', b'"\\"]"', b'{"a]":[]}', b'"\xc3\xbc[["'])
+def test_brackets_in_strings_neither_hide_nor_feign_depth(inner: bytes) -> None:
+    """The depth is that of the containers, whatever the strings hold."""
+    room = 200 - 2 * inner.count(b"{")
+    assert decode(b"[" * room + inner + b"]" * room, "application/json")
+    with pytest.raises(PollError, match="nested more than 200 deep"):
+        decode(b'["]",' * (room + 1) + inner + b',"["]' * (room + 1), "application/json")

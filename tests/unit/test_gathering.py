@@ -66,6 +66,18 @@ def test_a_resync_asks_for_everything() -> None:
     assert told(one, now=1199) == (("since_id", "3"), [3])
 
 
+def test_a_resync_is_done_when_it_was_accepted() -> None:
+    """One that failed, or that a guard holds back, is asked for again: what was deleted would come back otherwise."""
+    one = gathering(resync="10m")
+    told(one, 1, 2)
+    assert one.since(600) is None
+    assert one.since(602) is None
+    assert one.add([{"id": 2}]) == [{"id": 2}]
+    one.accept()
+    assert one.since(1201) == ("since_id", "2")
+    assert one.since(1202) is None
+
+
 def test_the_list_may_be_inside() -> None:
     """``items`` says where."""
     one = gathering(items="/data/rows")

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from pushgate.changes import Sealed, Telling, encode
 from pushgate.diffing import compare
+from pushgate.equality import digest
 from pushgate.history import MAX_CURSOR_LENGTH, REPLAY_BYTES, Cursor, History, Limits
 from pushgate.keys import Keys
 from pushgate.values import ABSENT, Mode
@@ -204,3 +206,63 @@ def test_the_etag_is_the_document_and_what_it_is_for() -> None:
     elsewhere = history(scope="/elsewhere")
     append(elsewhere, 1, {"a": 1, "b": 2})
     assert log.etag != elsewhere.etag
+
+
+def sealed(document: Any, **told: Any) -> Sealed:
+    """A document as another process would have made it; ``told`` names what a change is in some modes."""
+    tellings = {mode: data if data is None else Telling(mode, encode(data)) for mode, data in told.items()}
+    snapshot = encode(document)
+    return Sealed(snapshot, digest(document), len(snapshot), tellings)
+
+
+def test_a_sealed_document_is_told_as_it_was_made() -> None:
+    """What came with it goes out as it is; any other mode gets the whole document."""
+    log = history()
+    log.append(1, at=0, document=sealed({"n": 1}), patch=[])
+    cursor = log.head("patch")
+    change = log.append(2, at=1, document=sealed({"n": 2}, patch=[{"op": "x"}], items=None), patch=[])
+
+    patch, whole = log.event(change, "patch"), log.event(change, "merge")
+
+    assert patch is not None and (patch.kind, patch.data) == ("patch", b'[{"op":"x"}]')
+    assert whole is not None and (whole.kind, whole.data) == ("snapshot", b'{"n":2}')
+    assert log.event(change, "items") is None
+    assert [event.kind for event in log.replay(cursor, "patch").events] == ["patch"]
+
+
+def test_what_was_not_told_of_a_sealed_past_is_a_snapshot_of_the_present() -> None:
+    """The bytes of a big document are kept once: when it is succeeded, what only they could tell is gone."""
+    log = history()
+    log.append(1, at=0, document=sealed({"n": 1}), patch=[])
+    cursor = log.head("patch")
+    log.append(2, at=1, document=sealed({"n": 2}), patch=[])
+    log.append(3, at=2, document=sealed({"n": 3}, patch=[{"op": "x"}]), patch=[])
+
+    replay = log.replay(cursor, "patch")
+
+    assert (replay.result, [event.data for event in replay.events]) == ("snapshot", [b'{"n":3}'])
+
+
+def test_a_sealed_document_may_end_and_be_gone() -> None:
+    """Both are told without looking into it."""
+    log = history()
+    log.append(1, at=0, document=sealed({"n": 1}), patch=[])
+    gone = log.event(log.append(2, at=1, document=ABSENT, patch=[]), "patch")
+    log.append(3, at=2, document=sealed({"n": 1}), patch=[])
+    end = log.event(log.end(4, at=3), "patch")
+
+    assert gone is not None and gone.kind == "gone"
+    assert end is not None and end.kind == "end"
+
+
+def test_a_sealed_document_is_opened_for_who_goes_on_with_it() -> None:
+    """A change from it to a document that was read here is told as any other."""
+    log = history()
+    document = {"n": 1, "pad": "x" * 99}
+    log.append(1, at=0, document=sealed(document), patch=[])
+    assert log.latest is not None and log.latest.document == document
+    patch: list[Any] = [{"op": "replace", "path": "/n", "value": 2}]
+
+    event = log.event(log.append(2, at=1, document={**document, "n": 2}, patch=patch), "patch")
+
+    assert event is not None and event.kind == "patch"

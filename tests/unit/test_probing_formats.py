@@ -42,6 +42,8 @@ def found(body: bytes | str, content_type: str = "") -> Any:
         ("1.2.3.4\n5.6.7.8\n", "text/plain", {"kind": "text", "lines": True}),
         ("just a word", "text/plain", "text"),
         (b"\x89PNG\r\n\x1a\n\0\0\0", "image/png", "binary"),
+        (b"\xff\xd8\xff\xe0JFIF", "image/jpeg", "binary"),
+        ('{"a": 1}', "image/png", "json"),
     ],
 )
 def test_the_bytes_decide(body: bytes | str, content_type: str, form: Any) -> None:

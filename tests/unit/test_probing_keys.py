@@ -42,6 +42,17 @@ def test_rows_that_have_nothing_but_their_number_have_no_key() -> None:
     assert "where an item stands" in key.reason
 
 
+def test_an_id_that_counts_the_rows_has_the_benefit_of_the_doubt() -> None:
+    """Comments 1, 2, 3 are often just that; better such an id, with a warning, than a measurement that is unique."""
+    values = [[{"id": 1, "v": n}, {"id": 2, "v": 7}] for n in (10, 11, 12)]
+    appended = [[{"id": at, "title": f"t{at}"} for at in range(1, count)] for count in (4, 5, 7)]
+    silent = [[{"id": at, "v": n} for at in range(5)] for n in (1, 2, 3)]
+    for versions in (values, appended, silent):
+        key = find_key([versions])
+        assert (key.names, key.traps) == (("id",), ())
+        assert "counts the rows as well" in key.reason
+
+
 def test_a_trap_is_seen_even_if_its_numbers_are_in_no_order() -> None:
     """What wanders from item to item is found out by the values that only one item has."""
     names = ["north", "east", "south", "west"]

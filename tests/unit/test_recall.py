@@ -128,3 +128,26 @@ def test_any_sequence_of_answers_is_decoded_as_if_each_were_the_first(answers: l
         assert encode(decoder.decode(body, "")) == encode(decode(body, ""))
         held = publish(decoder, held, body)
         assert compare(held, decode(body, "")) is None
+
+
+def test_it_rests_while_there_is_little_to_recall() -> None:
+    """Where nearly everything changes each time, answers are parsed as a whole; what is said stays the same."""
+    decoder, held = RecallingDecoder(), None
+    for turn in range(40):
+        document = [{**row, "name": f"{turn}"} for row in rows()]
+        held = publish(decoder, held, encode(document))
+        assert held == document
+    assert decoder._rest > 0 and not decoder._known
+
+
+def test_it_begins_again_when_there_is() -> None:
+    """After a while it tries again, and recalls what has not changed."""
+    decoder, held = RecallingDecoder(), None
+    for turn in range(3):
+        held = publish(decoder, held, encode([{**row, "name": f"{turn}"} for row in rows()]))
+    for turn in range(40):
+        last, held = held, publish(decoder, held, encode([{"id": -1, "name": f"{turn}"}, *rows()]))
+    assert isinstance(last, list) and isinstance(held, list)
+    decoded = decoder.decode(encode([{"id": -1, "name": "other"}, *rows()]), "application/json")
+    assert isinstance(decoded, list)
+    assert decoded[50] is held[50]

@@ -220,3 +220,11 @@ def test_a_claim_cannot_leave_its_segment(value: str) -> None:
     one = route("/me", share={"claims": ["sub"]}, request={"path": "/t/{claims.sub}/x"}, auth="staff")
     with pytest.raises(BadRequest):
         one.request(one.topic({}, {}, caller(replace(PRINCIPAL, claims={"sub": value}))))
+
+
+def test_no_topic_of_a_batch_is_two() -> None:
+    """A value that holds what stands between two topics would ask for another one beside it."""
+    one = route(request={"path": "/all"}, batch={"param": "ids", "value": "{x}", "match": "id"})
+    one.request(one.topic({"x": "a;b"}, {}))
+    with pytest.raises(BadRequest, match="','"):
+        one.request(one.topic({"x": "a,b"}, {}))

@@ -105,3 +105,10 @@ def test_select_that_finds_nothing_fails_the_poll(expression: str) -> None:
     with pytest.raises(PollError) as caught:
         compile_select(expression)({"a": 1})
     assert caught.value.reason == "select"
+
+
+def test_a_reason_does_not_repeat_the_answer() -> None:
+    """What a function was given by mistake may be the whole answer, which belongs into no log."""
+    with pytest.raises(PollError) as caught:
+        compile_select("sum(@)")({"secret": "abc"})
+    assert caught.value.detail == "select: sum() takes array-number, and was given object"

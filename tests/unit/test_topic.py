@@ -158,6 +158,14 @@ def test_a_standing_topic_needs_no_listener() -> None:
     )
 
 
+def test_a_standing_topic_keeps_the_distance_that_it_was_started_with() -> None:
+    """Its intervals count from its first poll, or after one interval all standing topics would be polled together."""
+    play(
+        [(Due(), 3, ASK), (answer(1), 4, news(1), WakeAt(13), Announce()), (Due(), 13, ASK), (SAME, 14, WakeAt(23))],
+        is_standing=True,
+    )
+
+
 def test_jitter_does_not_add_up() -> None:
     """The grid stays where it is; only the start of each poll moves within its interval."""
     play(
@@ -203,6 +211,30 @@ def test_retry_after_is_a_floor() -> None:
     """``Retry-After`` may lengthen the wait but not shorten it."""
     play([(Joined(), 0, ASK), (Failed("rate_limited", retry_after=500), 0, WakeAt(500)), (Joined(), 1), (Left(), 2)])
     play([(Joined(), 0, ASK), (Failed("rate_limited", retry_after=1), 0, WakeAt(10))])
+
+
+def test_a_poll_that_was_not_let_out_does_not_back_off() -> None:
+    """
+    Whoever got no turn is owed one: only what the upstream has said counts for backing off.
+
+    Otherwise those who were served once would be served again and again, and the others less and less.
+    """
+    refused = Failed("rate_limited", retry_after=15, was_asked=False)
+    topic = play(
+        [
+            *LIVE,
+            (refused, 10, WakeAt(25)),
+            (Due(), 25, ASK),
+            (refused, 25, WakeAt(40), Announce()),
+            (Due(), 40, ASK),
+            (Failed("budget", retry_after=1, was_asked=False), 40, WakeAt(50)),
+            (Due(), 50, ASK),
+            (Failed("http_5xx"), 50, WakeAt(60)),
+            (Due(), 60, ASK),
+            (Failed("http_5xx"), 60, WakeAt(80)),
+        ]
+    )
+    assert topic.state == "stale"
 
 
 def test_backing_off_is_not_for_newcomers_to_end() -> None:
@@ -285,6 +317,22 @@ def test_a_failure_between_two_404s_starts_the_count_again() -> None:
             (Failed("http_5xx"), 12, WakeAt(22)),
             (Due(), 22, ASK),
             (Missing(1000.0), 22, WakeAt(24)),
+        ]
+    )
+
+
+def test_a_poll_that_was_skipped_is_no_answer_between_two_404s() -> None:
+    """An upstream that asks for a rest after every answer has still said twice in a row that it is gone."""
+    play(
+        [
+            (Joined(), 0, ASK),
+            (answer(1), 0, news(1), WakeAt(10), Announce()),
+            (Due(), 10, ASK),
+            (Missing(1000.0), 10, WakeAt(12)),
+            (Due(), 12, ASK),
+            (Failed("rate_limited", retry_after=20, was_asked=False), 12, WakeAt(32)),
+            (Due(), 32, ASK),
+            (Missing(1000.0), 32, news(ABSENT), WakeAt(42), Announce()),
         ]
     )
 
@@ -389,6 +437,20 @@ def test_doubts_must_agree_in_a_row(between: Any) -> None:
     topic.handle(Due(), at(40))
     assert not any(isinstance(command, Append) for command in topic.handle(answer([], doubt=DOUBT), at(40)))
     assert topic.state == "held"
+
+
+def test_a_poll_that_was_skipped_does_not_part_two_doubts() -> None:
+    """An upstream that asks for a rest after every answer has still insisted, and the poll after it asks in full."""
+    play(
+        [
+            *LIVE,
+            (answer([], doubt=DOUBT), 10, WakeAt(12), Announce()),
+            (Due(), 12, ASK_ALL),
+            (Failed("rate_limited", retry_after=20, was_asked=False), 12, WakeAt(32)),
+            (Due(), 32, ASK_ALL),
+            (answer([], doubt=DOUBT), 32, news([]), WakeAt(42), Announce()),
+        ]
+    )
 
 
 def test_a_held_answer_that_is_followed_by_failures_is_stale() -> None:

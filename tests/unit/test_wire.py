@@ -45,6 +45,14 @@ def test_an_envelope_carries_what_framing_does_not() -> None:
     assert "id" not in json.loads(envelope(BARE))
 
 
+def test_an_envelope_says_that_its_data_is_bytes() -> None:
+    """In front of the data; a bare SSE event has nothing around it, so there its route is all that tells."""
+    event = Event("snapshot", "E.1.S.H", 0.0, b'"AP8="', encoding="base64")
+    told = {"event": "snapshot", "id": "E.1.S.H", "at": ENVELOPE["at"], "encoding": "base64", "data": "AP8="}
+    assert [*json.loads(envelope(event)).items()] == [*told.items()]
+    assert sse_block(event) == b'id: E.1.S.H\nevent: snapshot\ndata: "AP8="\n\n'
+
+
 def test_an_sse_block_is_one_event() -> None:
     """The block has an id, a name and one data line with nothing around the data."""
     (event,) = read_sse(sse_block(EVENT))

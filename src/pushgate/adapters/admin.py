@@ -1,25 +1,44 @@
-"""The admin listener: probes and metrics, open to whoever reaches it. It binds to loopback unless told otherwise."""
+"""
+The admin listener. It binds to loopback unless told otherwise.
+
+Probes and metrics are open to whoever reaches it; what tells of topics is for this machine only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from ipaddress import ip_address
+from itertools import islice
+from typing import Any, get_args
 
 from aiohttp import web
 
+from ..changes import encode, timestamp
+from ..errors import BadRequest
 from ..metrics import Metrics
+from ..polled import PolledChannel
+from ..values import State
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+# So many topics are told of unless more are asked for.
+TOPICS_SHOWN = 1000
+
+_STATES = get_args(State)
 
 
 class Admin:
     """
     ``/livez``: the loop turns. ``/readyz``: configuration loaded, listeners bound, not draining. ``/metrics``: the
-    scrape. That a backend is down makes pushgate neither dead nor unready.
+    scrape. ``/-/topics``: how each topic is doing. That a backend is down makes pushgate neither dead nor unready.
     """
 
-    def __init__(self, metrics: Metrics, is_ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, metrics: Metrics, is_ready: Callable[[], bool], topics: Callable[[], Iterable[PolledChannel]]
+    ) -> None:
         self._metrics = metrics
         self._is_ready = is_ready
+        self._topics = topics
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
@@ -31,5 +50,70 @@ class Admin:
                 return web.Response(text="ok\n") if self._is_ready() else web.Response(status=503, text="not ready\n")
             case "/metrics":
                 return web.Response(body=self._metrics.text(), headers={"Content-Type": METRICS_TYPE})
+            case "/-/topics":
+                return self._answer_topics(request)
             case _:
-                return web.Response(status=404, text="there are /livez, /readyz, /startupz and /metrics\n")
+                known = "there are /livez, /readyz, /startupz, /metrics and /-/topics\n"
+                return web.Response(status=404, text=known)
+
+    def _answer_topics(self, request: web.BaseRequest) -> web.Response:
+        if not _is_local(request.remote):
+            return web.Response(status=403, text="this is told on the gateway's own machine only\n")
+        try:
+            route, state, limit = _filters(request)
+        except BadRequest as refusal:
+            return web.Response(status=400, text=f"{refusal.message}\n")
+        found = islice(_matching(self._topics(), route, state), limit)
+        told = [topic_account(channel) for channel in found]
+        return web.Response(
+            body=encode({"topics": told}), content_type="application/json", headers={"Cache-Control": "no-store"}
+        )
+
+
+def _is_local(remote: str | None) -> bool:
+    try:
+        return remote is not None and ip_address(remote.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _filters(request: web.BaseRequest) -> tuple[str | None, str | None, int]:
+    """Return the route and state to look for, and how many topics to tell of; raises BadRequest."""
+    query = request.query
+    state, limit = query.get("state"), query.get("limit", str(TOPICS_SHOWN))
+    if state is not None and state not in _STATES:
+        raise BadRequest(f"state: is one of {', '.join(_STATES)}")
+    if not (limit.isascii() and limit.isdigit() and len(limit) < 10):
+        raise BadRequest("limit: is a whole number")
+    return query.get("route"), state, int(limit)
+
+
+def _matching(channels: Iterable[PolledChannel], route: str | None, state: str | None) -> Iterator[PolledChannel]:
+    return (
+        channel
+        for channel in channels
+        if (route is None or channel.route.name == route) and (state is None or channel.state == state)
+    )
+
+
+def topic_account(channel: PolledChannel) -> dict[str, Any]:
+    """Return how a topic is doing, without its document; ``held`` is the answer that a guard holds back."""
+    feed, status, held = channel.feed, channel.status, channel.feed.reception.held
+    return {
+        "topic": channel.name.text,
+        "route": channel.route.name,
+        "identity": channel.name.identity.text or None,
+        "state": status.state,
+        "since": timestamp(status.since),
+        "cursor": channel.history.head("snapshot") if channel.has_document else None,
+        "subscribers": channel.count(),
+        "views": len(channel.views),
+        "confirmed_at": None if status.confirmed_at is None else timestamp(status.confirmed_at),
+        "next_poll": {
+            "at": None if status.next_poll_at is None else timestamp(status.next_poll_at),
+            "why": "polling now" if feed.topic.is_polling else feed.topic.next_poll_why,
+        },
+        "failures": feed.topic.failures,
+        "last_failure": status.reason,
+        "held": None if held is None else {"guard": held.doubt.guard, "detail": held.doubt.detail, "bytes": held.size},
+    }

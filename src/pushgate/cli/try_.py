@@ -7,7 +7,6 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -84,16 +83,14 @@ def try_(
 
 
 def _caller(headers: list[str], claims: str | None) -> Caller:
+    from ..identity import cookies_of
     from ..values import Caller
 
     fields = [(name.strip().lower(), value.strip()) for name, _, value in (field.partition(":") for field in headers)]
     if any(not name or not value for name, value in fields):
         raise typer.BadParameter("write it like 'Accept-Language: de'", param_hint="-H")
-    try:
-        cookies = SimpleCookie("; ".join(value for name, value in fields if name == "cookie"))
-    except CookieError as error:
-        raise typer.BadParameter(str(error), param_hint="-H") from None
-    return Caller(_principal(claims), dict(fields), {name: morsel.value for name, morsel in cookies.items()})
+    cookies = "; ".join(value for name, value in fields if name == "cookie")
+    return Caller(_principal(claims), dict(fields), cookies_of(cookies))
 
 
 def _principal(claims: str | None) -> Principal | None:
@@ -240,7 +237,7 @@ class _Printer:
         yield from self._entry("next poll", [_next(told["next_poll"])])
 
     def _entry(self, name: str, lines: list[str]) -> Iterator[str]:
-        head = self._paint.bold(name.ljust(_MARGIN))
+        head = self._paint.bold(f"{name.ljust(_MARGIN - 1)} ")  # a time of day is wider
         for line in lines or [""]:
             yield f"{head}{line}"
             head = " " * _MARGIN

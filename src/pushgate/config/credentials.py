@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from ..naming import placeholders, references
 from .addresses import FieldName, Url
 from .expressions import JmesPath
+from .hidden import hide_all
 from .requests import Request
 from .scalars import Count, Secret, Text
 from .section import Names, Section, demand_one, misplaced
@@ -112,12 +113,18 @@ class Expired(Section):
         return self
 
 
+def _hide_login(request: Request) -> Request:
+    """Hide whatever a login sends: it is there for nothing else, and a password may be called anything."""
+    sent = {name: getattr(request, name) for name in ("query", "form", "body")}
+    return request.model_copy(update={name: hide_all(values) for name, values in sent.items() if values})
+
+
 class LoginCredentials(Section):
     """A form login whose cookies are kept."""
 
     kind: Literal["login"]
     """Form login."""
-    request: Request
+    request: Annotated[Request, AfterValidator(_hide_login)]
     """The request that logs in."""
     expired: Expired
     """When it has to be sent again."""

@@ -13,7 +13,11 @@ from .scalars import REDACTED
 
 Value = TypeVar("Value")
 
-_CREDENTIAL = re.compile(r"authorization|cookie|key|token|secret|passw|credential|session|signature", re.IGNORECASE)
+_NAMES = r"authorization|cookie|key|token|secret|passw|passphrase|pwd|credential|session|signature"
+_CREDENTIAL = re.compile(rf"{_NAMES}|(?:^|[-_])(?:auth|pass)(?:$|[-_])", re.IGNORECASE)
+
+# In a text: such a name that is given a value, as JSON, XML and forms write it.
+_GIVEN = re.compile(rf"(?:{_NAMES})[\w.-]*[\"']?\s*(?:[=:]\s*|(?:\s[^<>]*)?>)[^\s,;<>}}]", re.IGNORECASE)
 
 
 class Hidden(str):
@@ -28,6 +32,24 @@ class Hidden(str):
 def is_credential(name: str) -> bool:
     """Whether a header, query parameter or form field of this name probably carries a credential."""
     return _CREDENTIAL.search(name) is not None
+
+
+def hide_all(values: Any) -> Any:
+    """Hide every text, at any depth."""
+    match values:
+        case str():
+            return Hidden(values)
+        case Mapping():
+            return {name: hide_all(value) for name, value in values.items()}
+        case list() | tuple():
+            return [hide_all(value) for value in values]
+        case _:
+            return values
+
+
+def hide_text(text: Any) -> Any:
+    """Hide a text as a whole if something in it that is called like a credential has a value."""
+    return Hidden(text) if isinstance(text, str) and _GIVEN.search(text) else text
 
 
 def hide_credentials(values: Any) -> Any:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, model_validator
 
 from .addresses import Headers, HttpPath, Query
-from .hidden import WithCredentials
+from .hidden import WithCredentials, hide_text
 from .scalars import ReadableFile, Text
 from .section import EMPTY, Section, given, misplaced, refuse_both
 
@@ -25,6 +25,7 @@ Body = WithCredentials[
     Annotated[
         Any,
         BeforeValidator(_body),
+        AfterValidator(hide_text),
         WithJsonSchema({"title": "text or JSON", "type": ["string", "object", "array"]}),
     ]
 ]

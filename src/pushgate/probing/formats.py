@@ -40,6 +40,7 @@ _PAIR_SHARE = 0.8
 _HTML = re.compile(r"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL)
 _FEED = re.compile(r"<(?:\w+:)?(?:rss|feed|RDF)[\s>]")
 _NEWLINE = re.compile(r"\r\n?|\n")
+_MEDIA = re.compile(r"(?:image|audio|video|font)/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def kind_of(form: Format) -> str:
 
 def _kind(answer: Answer) -> str:
     body = answer.body
-    if not body.startswith(_MARKS[1:]) and b"\0" in body[:4096]:
+    if not body.startswith(_MARKS[1:]) and (b"\0" in body[:4096] or _is_media(answer)):
         return "binary"
     text = text_of(answer)
     start = text.lstrip()[:1]
@@ -83,6 +84,15 @@ def _kind(answer: Answer) -> str:
     if _scalar_json(answer):
         return "json"
     return "csv" if _table(answer, text) is not None else "text"
+
+
+def _is_media(answer: Answer) -> bool:
+    """Whether it says that it is a picture or the like, and is at least no text."""
+    try:
+        answer.body.decode()
+    except UnicodeDecodeError:
+        return _MEDIA.match(media_type(answer)) is not None
+    return False
 
 
 def _markup(text: str) -> str:

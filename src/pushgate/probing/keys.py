@@ -4,7 +4,8 @@ Which member tells the items of an array apart: one that is unique *and* stays w
 A number that counts the rows is unique too, and a trap: when a row is inserted at the head, every later row seems to
 have changed. So a candidate is put to three tests:
 
-- It is unique in every answer, and not merely the place of the item (0, 1, 2, … in each answer).
+- It is unique in every answer, and not merely the place of the item (0, 1, 2, … in each answer). One that is called
+  ``id`` and counts the rows has the benefit of the doubt: unless items move under it, or come and go without a trace.
 - It stays with what it names. Between two answers, values that only one item has ("telling" ones) say which item became
   which; a candidate that says otherwise for many items moves about.
 - It stays at all: a candidate most of whose values are new in each answer is a measurement, not a name.
@@ -23,6 +24,8 @@ from typing import Any, TypeAlias
 
 from msgspec.json import Encoder
 
+from .names import A_KEY, LIKE_A_KEY, name_rank
+
 Names: TypeAlias = tuple[str, ...]
 Items: TypeAlias = list[dict[str, Any]]
 
@@ -33,12 +36,6 @@ _MIN_STAYED = 0.3  # of the items of the shorter array
 _NEARLY = 0.95  # of what the best candidate achieves
 _COMPOUND_MEMBERS = 10  # of which pairs are tried
 
-_ID = re.compile(r"(?i)^[@#]?(id|uuid|guid|_id|key|oid)$")
-_LIKE_ID = re.compile(r"(?:[a-z0-9](?:Id|ID|Key|Code)|(?:^|[_\-. ])(?i:id|uuid|guid|key|code|no|nr|number))$")
-_NAME = re.compile(r"(?i)^[@#]?(code|symbol|sku|slug|isin|ticker|iata|icao|name|.*[_\- ]?name|title|host|station)$")
-_NO_NAME = re.compile(
-    r"(?i)(?:time|date|stamp|updated|created|modified|_at|lat|lon|lng|itude|url|href|link|description|text|message|label)$"
-)
 _MEASURED = re.compile(r"-?\d+\.\d+(?:[eE][+-]?\d+)?|-?\d+[eE][+-]?\d+")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _WHOLE = re.compile(r"-?\d+")
@@ -68,10 +65,16 @@ class _Candidate:
     stayed: int = 0  # items whose key was there before
     kept: int = 0  # items that telling values say are the same item as before
     moved: int = 0  # and those that they say were another one
+    counts: bool = False  # it goes up by one from row to row
 
     @property
     def moves(self) -> float:
         return self.moved / max(1, self.moved + self.kept)
+
+    def is_steady(self, *, has_resized: bool) -> bool:
+        if self.counts:
+            return self.moved == 0 and (self.kept > 0 or not has_resized)
+        return self.moves <= _MAX_MOVED or self.moved < 2
 
 
 @dataclass(slots=True)
@@ -82,6 +85,7 @@ class _Evidence:
     possible: int = 0  # items that could have stayed
     came_and_went: int = 0
     pairs: int = 0
+    has_resized: bool = False
     traps: list[str] = field(default_factory=list)
     has_unique: bool = False
 
@@ -122,10 +126,10 @@ def key_values(items: Sequence[Any], names: Names) -> list[Hashable] | None:
 
 def _lone(arrays: list[Items]) -> Key:
     """Return a key for an array that never had two items: nothing but a name to go by."""
-    named = [name for name in _members(arrays) if _ID.match(name) or _LIKE_ID.search(name)]
+    named = [name for name in _members(arrays) if name_rank(name) <= LIKE_A_KEY]
     if not named:
         return Key(None, "there were never two items, and no member is called like a key")
-    name = min(named, key=_name_rank)
+    name = min(named, key=name_rank)
     return Key((name,), "it is called like a key; there were never two items to tell apart", fits=((name,),))
 
 
@@ -159,8 +163,10 @@ def _varies(arrays: list[Items], name: str) -> bool:
 
 
 def _judge(histories: Sequence[Sequence[Items]], candidates: list[Names]) -> _Evidence:
-    traps = [names[0] for names in candidates if len(names) == 1 and _counts_rows(histories, names[0])]
-    evidence = _Evidence([_Candidate(names) for names in candidates if names[0] not in traps], traps=traps)
+    counting = [names for names in candidates if len(names) == 1 and _counts_rows(histories, names[0])]
+    traps = [names[0] for names in counting if name_rank(names[0]) > A_KEY]
+    kept = [_Candidate(names, counts=names in counting) for names in candidates if names[0] not in traps]
+    evidence = _Evidence(kept, traps=traps)
     for history in histories:
         for before, after in pairwise(history):
             if before != after:
@@ -196,6 +202,7 @@ def _compare(evidence: _Evidence, before: Items, after: Items) -> None:
                 _count(candidate, origin, said, after[at])
     most = max((candidate.stayed for candidate in evidence.candidates), default=0)
     evidence.came_and_went += bool(most < evidence.possible or len(before) != len(after))
+    evidence.has_resized |= len(before) != len(after)
 
 
 def _count(candidate: _Candidate, origin: int, said: Mapping[str, int], item: Mapping[str, Any]) -> None:
@@ -241,7 +248,7 @@ def _token(value: Any) -> Hashable:
 
 def _ranked(evidence: _Evidence, arrays: list[Items]) -> list[_Candidate]:
     """Return the candidates that passed all tests, the best first."""
-    steady = [each for each in evidence.candidates if each.moves <= _MAX_MOVED or each.moved < 2]
+    steady = [each for each in evidence.candidates if each.is_steady(has_resized=evidence.has_resized)]
     evidence.traps += [" + ".join(each.names) for each in evidence.candidates if each not in steady]
     most = max((each.stayed for each in steady), default=0)
     staying = [
@@ -253,7 +260,7 @@ def _ranked(evidence: _Evidence, arrays: list[Items]) -> list[_Candidate]:
 def _rank(candidate: _Candidate, arrays: list[Items]) -> tuple[Any, ...]:
     first = next(item for items in arrays for item in items)
     places = [list(first).index(name) for name in candidate.names]
-    numbers = sum(_is_number(first[name]) and _name_rank(name) > 1 for name in candidate.names)
+    numbers = sum(_is_number(first[name]) and name_rank(name) > LIKE_A_KEY for name in candidate.names)
     return (round(candidate.moves, 1), _called(candidate.names), numbers, places)
 
 
@@ -263,27 +270,19 @@ def _is_measured(value: Any) -> bool:
 
 def _called(names: Names) -> int:
     """Say how much the names sound like a key; 0 is best."""
-    return sum(map(_name_rank, names))
+    return sum(map(name_rank, names))
 
 
 def _is_number(value: Any) -> bool:
     return not isinstance(value, str) or _WHOLE.fullmatch(value) is not None
 
 
-def _name_rank(name: str) -> int:
-    if _ID.match(name):
-        return 0
-    if _LIKE_ID.search(name):
-        return 1
-    if _NO_NAME.search(name):
-        return 4
-    return 2 if _NAME.match(name) else 3
-
-
 def _praise(best: _Candidate, evidence: _Evidence, arrays: int) -> str:
     unique = "unique in every answer" if arrays > 1 else "unique"
     if not evidence.pairs:
         return f"{unique}; nothing changed while it was watched, so whether it stays with its item is not proven"
+    if best.counts:
+        return f"{unique}; it counts the rows as well: remove it if it turns out to say only where an item stands"
     if best.moved == 0 and not evidence.came_and_went:
         return f"{unique}, and stays with its item; no item came or went meanwhile"
     return f"{unique}, and stays with its item while others come and go"

@@ -123,3 +123,35 @@ def test_sections_of_later_releases_hide_their_secrets_too() -> None:
 
 def test_the_schema_knows_no_values() -> None:
     assert_no_secret_in(json.dumps(config.json_schema()))
+
+
+SENT = """
+version: 1
+upstreams:
+  forum:
+    url: https://forum.example
+    credentials: {kind: login, request: {method: POST, path: /in, form: {u: gw, p: "${FORM}"}}, expired: {status: 401}}
+  shop:
+    url: https://shop.example
+    headers: {X-Auth: "${HEADER}"}
+    credentials: {kind: login, request: {method: POST, path: /in, body: {p: ["${KEY}"]}}, expired: {status: 401}}
+routes:
+  /xml: {upstream: forum, request: {method: POST, body: "<a><w:Password Type='t'>${PASSWORD}</w:Password></a>"}}
+  /json: {upstream: forum, request: {method: POST, body: '{"session_key": "${PASSWORD}"}'}}
+  /text: {upstream: forum, request: {method: POST, body: "user=gw&pwd=${PASSWORD}"}}
+  /graphql: {upstream: forum, request: {method: POST, body: "{ keys tokens { id } }"}}
+"""
+
+
+def test_what_a_login_sends_is_secret_whatever_it_is_called() -> None:
+    """So is a text in which something that is called like a credential has a value; any other text can be read."""
+    gateway = parse(SENT)
+    for shown in (config.to_yaml(gateway), repr(gateway)):
+        assert_no_secret_in(shown)
+    routes = config.effective(gateway)["routes"]
+    assert {path: route["request"]["body"] for path, route in routes.items()} == {
+        "/xml": "••••",
+        "/json": "••••",
+        "/text": "••••",
+        "/graphql": "{ keys tokens { id } }",
+    }

@@ -13,6 +13,7 @@ from ...clock import Clock
 from ...config.server import Server
 from ...errors import Draining, MethodNotAllowed, NoSuchTopic, OriginForbidden, Overloaded, Refusal
 from ...hub import Hub
+from ...identity import cookies_of
 from ...naming import RESERVED_QUERY, Router, decode_path, decode_query, origin_form
 from ...negotiation import Ask, check_offered, negotiate
 from ...routes import Route
@@ -159,4 +160,4 @@ def _writing(route: Route | ViewRoute) -> tuple[str, ...]:
 def _caller(request: web.BaseRequest) -> Caller:
     """Return on whose behalf something is asked for."""
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return Caller(None, headers, request.cookies)
+    return Caller(None, headers, cookies_of(headers.get("cookie", "")))

@@ -114,6 +114,9 @@ class Gate:
     # The queue.
 
     async def enter(self) -> None:
+        if self._hold is None and not self._is_limited and self._breaker is None:
+            self._under_way += 1  # nothing is ever counted here, and nobody waits
+            return
         began = self._clock.now()
         if (refusal := self._refusal(began)) is not None:
             raise refusal
@@ -197,11 +200,13 @@ class Gate:
     def _too_late(self, now: float) -> PollError:
         """Say that a turn did not come in time, and when it is worth another try."""
         waited = duration_text(self._patience)
-        retry_after = max(self._patience, self._limiter.ready_at(now) - now)
         if self._breaker is not None and self._is_half_open(now):
             detail = f"no turn within {waited}: it is not clear yet whether the upstream is well again"
-            return PollError(self._breaker.reason, detail, retry_after=retry_after, asked=False)
+            return PollError(self._breaker.reason, detail, retry_after=self._patience, asked=False)
         detail = f"the budget is used up: no turn within {waited}"
+        # In step with the turns, the same ones would come too late again and again.
+        later = self._patience * self._clock.chance()
+        retry_after = max(0.0, self._limiter.ready_at(now) - now) + later
         return PollError("budget", detail, retry_after=retry_after, asked=False)
 
     # Being left alone.

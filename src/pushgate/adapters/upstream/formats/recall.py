@@ -6,7 +6,9 @@ were in the last answer is the object that the published document has for it; so
 and the comparison of the documents ends at its identity. It is bytes that are compared, so nothing is taken for equal
 that is not.
 
-It costs the answer's size in memory, and is of use only where the published document has the answer's shape.
+It costs the answer's size in memory, and is of use only where the published document has the answer's shape. Where
+most of an answer changes each time it costs two or three times as much as to parse all of it; so it rests then, and
+tries again after a while.
 """
 
 from __future__ import annotations
@@ -25,6 +27,12 @@ SMALL_BYTES = 4096
 
 # So are those with parts smaller than this on average: a number is parsed faster than it is looked up.
 MIN_PART_BYTES = 48
+
+# Recalling is worth it while no more than this part of an answer is new.
+MAX_NEW_PART = 0.2
+
+# For so many answers it rests when it was not, and each time for twice as many.
+FIRST_REST, MAX_REST = 16, 256
 
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _arrays = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -45,6 +53,9 @@ class RecallingDecoder:
     def __init__(self) -> None:
         self._known: dict[bytes, Json] = {}  # the parts of the published document, by the bytes they came as
         self._places: list[_Place] = []  # of the latest answer, until its document is known
+        self._new_bytes = 0  # of the latest answer, those that had to be parsed
+        self._rest = 0  # answers that are parsed as a whole
+        self._next_rest = FIRST_REST
 
     def decode(self, body: bytes, content_type: str) -> Json:
         """Return the JSON value; raises PollError(``decode``) as ``json.decode`` does."""
@@ -52,16 +63,37 @@ class RecallingDecoder:
         if is_sequence(content_type):
             return decode(body, content_type)
         text = as_utf8(body, content_type)
-        if len(text) < SMALL_BYTES:
+        if len(text) < SMALL_BYTES or self._is_resting():
             return decode(text, "")
+        self._new_bytes = 0
         try:
-            return self._container((), text)
+            value = self._container((), text)
+            self._judge(len(text))
+            return value
         except (msgspec.DecodeError, ValueError, RecursionError, PollError):
             self._places = []
             return decode(text, "")  # mends what can be mended, or says what is wrong and where
 
+    def _is_resting(self) -> bool:
+        if self._rest:
+            self._rest -= 1
+            return True
+        return False
+
+    def _judge(self, size: int) -> None:
+        """Rest for a while if there was much to recall and little was recalled."""
+        if not self._known:
+            return
+        if self._new_bytes <= size * MAX_NEW_PART:
+            self._next_rest = FIRST_REST
+            return
+        self._known, self._places = {}, []
+        self._rest, self._next_rest = self._next_rest, min(2 * self._next_rest, MAX_REST)
+
     def learn(self, document: Document | None) -> None:
         """Remember the parts of the document that was published for the latest answer."""
+        if document is None:
+            self._known = {}
         if self._places:
             self._known = {}
             for place in self._places:
@@ -82,6 +114,7 @@ class RecallingDecoder:
             items = _arrays(text)
             if len(text) >= len(items) * MIN_PART_BYTES:
                 return self._parts(_Place(path, None, list(map(bytes, items))))
+        self._new_bytes += len(text)
         return _plain(text, MAX_DEPTH - len(path))
 
     def _parts(self, place: _Place) -> list[Json]:
@@ -92,6 +125,7 @@ class RecallingDecoder:
     def _part(self, place: _Place, index: int) -> Json:
         text = place.texts[index]
         if len(text) < SMALL_BYTES:
+            self._new_bytes += len(text)
             return _plain(text, MAX_DEPTH - len(place.path) - 1)
         place.texts[index] = b""  # it is remembered by its own parts
         name = index if place.names is None else place.names[index]

@@ -1,0 +1,33 @@
+"""Whose a topic is, and what the upstream is asked with on a client's behalf."""
+
+from __future__ import annotations
+
+import pytest
+
+from pushgate.config.access import Forward
+from pushgate.identity import cookies_of, identify
+from pushgate.values import Caller
+
+
+@pytest.mark.parametrize(
+    ("field", "cookies"),
+    [
+        ("", {}),
+        ("SID=abc", {"SID": "abc"}),
+        ("SID=abc; theme=dark;lang=de", {"SID": "abc", "theme": "dark", "lang": "de"}),
+        ('SID="abc"', {"SID": '"abc"'}),
+        ("SID=a=b==", {"SID": "a=b=="}),
+        ("SID=; nothing; =x", {"SID": "", "": "x"}),
+        ("SID=long-path; SID=short-path", {"SID": "long-path"}),
+    ],
+)
+def test_cookies_are_taken_as_they_stand(field: str, cookies: dict[str, str]) -> None:
+    """A value keeps its quotes and everything up to the semicolon; of two with one name the first counts."""
+    assert cookies_of(field) == cookies
+
+
+def test_no_cookie_smuggles_another_one() -> None:
+    """What is forwarded is one of the named cookies: a semicolon ends it, in quotes too."""
+    caller = Caller(cookies=cookies_of('SID="a; admin=1"; admin=2'))
+    identity = identify(caller, share="identity", forward=Forward(cookies=("SID",)), used=frozenset())
+    assert identity.headers == (("Cookie", 'SID="a'),)
