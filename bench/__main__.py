@@ -35,7 +35,7 @@ def main() -> None:
             "memory": lambda: memory.measure(Path(folder), connections=min(2 * options.subscribers, files)),
             "accept": lambda: accept.measure(Path(folder), connections=options.subscribers, rounds=options.rounds),
             "poll": lambda: poll.measure(seconds=min(2.0, options.seconds), rounds=options.rounds),
-            "topics": lambda: topics.measure(rounds=min(2, options.rounds)),
+            "topics": lambda: topics.measure(rounds=options.rounds),
             "stall": lambda: stall.measure(seconds=max(6.0, options.seconds), rounds=options.rounds),
             "diff": measure_diff,
         }

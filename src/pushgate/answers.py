@@ -34,7 +34,8 @@ class Answer:
     What an upstream said. ``at``: when it was read, since the epoch.
 
     ``retry_after``: how long to leave it alone, in seconds. ``fresh_for``: for how long it vouches for the answer (RFC
-    9111 section 4.2), counted from ``at``; None if it does not say. ``modified_at``: when the document last changed as
+    9111 section 4.2), counted from ``at``; None if it does not say. ``renewable_for``: for how long it is good again if
+    a 304 confirms it that does not say. ``modified_at``: when the document last changed as
     the upstream tells it, since the epoch by our clock. ``link_next``: the URL of a Link header with rel=next.
     ``value`` and ``ttl``: what was read of the body already, where that took more than one answer or is only a part of
     one. ``verdict``: what it means, if not its status says so.
@@ -47,12 +48,18 @@ class Answer:
     at: float
     retry_after: float | None = None
     fresh_for: float | None = None
+    renewable_for: float | None = None
     modified_at: float | None = None
     quota: Quota | None = None
     link_next: str | None = None
     value: Json | Literal[Unread.UNREAD] = UNREAD
     ttl: float | None = None
     verdict: Literal["gone", "keep"] | None = None
+
+    @property
+    def is_over_quota(self) -> bool:
+        """Whether a refusal is about how often it is asked, as GitHub's 403 is, and not about who asks."""
+        return self.status in (403, 429) and self.quota is not None and self.quota.remaining <= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +70,12 @@ class Accepted:
     body_hash: bytes | None = None  # the same bytes are not parsed again
     body: bytes | None = None
     content_type: str = ""
+    renewable_for: float | None = None
 
     @classmethod
     def of(cls, answer: Answer, body_hash: bytes | None, *, with_body: bool) -> Accepted:
         body = answer.body if with_body else None
-        return cls(_lasting(answer), body_hash, body, answer.content_type)
+        return cls(_lasting(answer), body_hash, body, answer.content_type, answer.renewable_for)
 
     def in_doubt(self) -> Accepted:
         """Return what is kept while the upstream has said once that there is no document: nothing to ask with."""
@@ -77,13 +85,16 @@ class Accepted:
         """Return what is kept after an answer that brought nothing new; ``body_hash``: None if nobody looked at it."""
         if answer.status == 304:
             kept, news = self.validators, _lasting(answer)
-            return self._with(Validators(news.etag or kept.etag, news.last_modified or kept.last_modified))
+            merged = Validators(news.etag or kept.etag, news.last_modified or kept.last_modified, kept.url)
+            return self._with(merged, self.renewable_for if answer.fresh_for is None else answer.renewable_for)
         if body_hash is not None and body_hash == self.body_hash:
-            return self._with(_lasting(answer))
+            return self._with(_lasting(answer), answer.renewable_for)
         return self  # a status that means "keep" says nothing about the document
 
-    def _with(self, validators: Validators) -> Accepted:
-        return self if validators == self.validators else replace(self, validators=validators)
+    def _with(self, validators: Validators, renewable_for: float | None) -> Accepted:
+        if validators == self.validators and renewable_for == self.renewable_for:
+            return self
+        return replace(self, validators=validators, renewable_for=renewable_for)
 
 
 def _lasting(answer: Answer) -> Validators:

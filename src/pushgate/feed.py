@@ -128,9 +128,12 @@ class Feed:
 
     def _handle(self, event: Happening) -> list[Command]:
         commands = self.topic.handle(event, self._moment())
+        self._obey_all(commands)
+        return commands
+
+    def _obey_all(self, commands: list[Command]) -> None:
         for command in commands:
             self._obey(command)
-        return commands
 
     def _moment(self) -> Moment:
         clock = self._means.clock
@@ -185,8 +188,9 @@ class Feed:
         try:
             answer, event = await self._ask(began, is_conditional=is_conditional)
             seconds = self._means.clock.now() - began
-            commands = self._handle(event)
-            self._remember(answer, event)
+            commands = self.topic.handle(event, self._moment())
+            self._remember(answer, event)  # before anybody is told of it, who may ask for its very bytes
+            self._obey_all(commands)
         except Exception as error:
             seconds = self._means.clock.now() - began
             event = self._failure(error)

@@ -73,19 +73,28 @@ def fresh_for(fields: Fields, at: float) -> float | None:
     RFC 9111 section 4.2 as a shared cache reads it, without heuristics: ``s-maxage``, ``max-age``, ``Expires`` less
     ``Date``, in this order, each less ``Age``. What must not be stored or used unasked is good for 0 seconds.
     """
-    directives = _directives(fields.get("cache-control", ""))
-    if "no-store" in directives or directives.get("no-cache") == "":
-        return 0.0
-    for name in ("s-maxage", "max-age"):
-        if name in directives:
-            lifetime = _seconds(directives[name]) or 0.0  # what is no number is stale (section 4.2.1)
-            break
-    else:
+    lifetime = renewable_for(fields)
+    if lifetime is None:
         if "expires" not in fields:
             return None
         expires = date_of(fields["expires"])  # what is no date, above all "0", is in the past (section 5.3)
         lifetime = 0.0 if expires is None else expires - _dated(fields, at)
     return min(MAX_SECONDS, max(0.0, lifetime - _age(fields)))
+
+
+def renewable_for(fields: Fields) -> float | None:
+    """
+    Return for how many seconds the answer is good whenever it is made, or confirmed by a 304 that does not say.
+
+    What such a 304 leaves out is what it was (RFC 9111 section 4.3.4); an ``Expires`` would be over by then.
+    """
+    directives = _directives(fields.get("cache-control", ""))
+    if "no-store" in directives or directives.get("no-cache") == "":
+        return 0.0
+    for name in ("s-maxage", "max-age"):
+        if name in directives:
+            return _seconds(directives[name]) or 0.0  # what is no number is stale (section 4.2.1)
+    return None
 
 
 def modified_at(fields: Fields, at: float) -> float | None:

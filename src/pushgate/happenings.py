@@ -85,6 +85,7 @@ class Missing:
     """The upstream says that what the topic names does not exist."""
 
     at: float
+    freshness: Freshness = UNTOLD
 
 
 @dataclass(frozen=True, slots=True)

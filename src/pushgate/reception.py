@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from .answers import NO_VALIDATORS, Accepted, Answer, hash_of
 from .changes import Version
-from .errors import PollError
+from .errors import PollError, PollFailureReason
 from .guarding import Doubt
 from .happenings import Answered, Denied, Freshness, Missing, Outcome, Unchanged
 from .refinery import Decoder, Refinery
@@ -100,19 +100,21 @@ class Reception:
         if answer.status == 304:
             if asked_with == NO_VALIDATORS:
                 raise PollError("protocol", "the upstream answered 304 although it was shown nothing to compare")
+            if answer.fresh_for is None:
+                freshness = replace(freshness, fresh_for=self.accepted.renewable_for)
             return Unchanged(not_modified=True, freshness=freshness)
-        if answer.verdict is None and self._route.is_denied(answer.status):
+        if answer.verdict is None and self._route.is_denied(answer.status) and not answer.is_over_quota:
             return Denied(answer.status)
         try:
             verdict = answer.verdict or self._route.verdict(answer.status)
         except PollError as error:
-            error.retry_after = answer.retry_after
-            raise
+            reason: PollFailureReason = "rate_limited" if answer.is_over_quota else error.reason
+            raise PollError(reason, error.detail, retry_after=answer.retry_after) from error
         match verdict:
             case "keep" if not has_document:
                 raise PollError("protocol", f"the upstream answered {answer.status}, and there is nothing to keep yet")
             case "gone":
-                return Missing(answer.at)
+                return Missing(answer.at, Freshness(answer.fresh_for))
             case "document" if not self._is_known(answer):
                 return self._refinery.refine(answer)
             case _:

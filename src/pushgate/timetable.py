@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .activehours import ActiveHours
-from .happenings import Answered, Denied, Failed, Freshness, Missing, Outcome, Unchanged
+from .happenings import Answered, Denied, Failed, Missing, Outcome, Unchanged
 from .scheduling import Polled, Schedule, Tick, backoff, cache_floor, clamp_retry_after, later
 
 
@@ -72,7 +72,8 @@ class Timetable:
         """
         Return when to poll after this outcome of the poll that began at ``began_at``.
 
-        ``failures``: polls in a row that the upstream failed, this one included. ``confirming``: what the next poll has to confirm.
+        ``failures``: polls in a row that the upstream failed, this one included. ``confirming``: what the next poll has
+        to confirm.
         """
         if isinstance(outcome, Failed | Denied):
             tick = self._retry(outcome, at, failures)
@@ -94,7 +95,7 @@ class Timetable:
         return min(self._confirm_after, self._schedule.pace) if isinstance(outcome, Missing) else self._confirm_after
 
     def _scheduled(self, outcome: Answered | Unchanged | Missing, at: Moment, began_at: float) -> Tick:
-        told = Freshness() if isinstance(outcome, Missing) else outcome.freshness
+        told = outcome.freshness
         modified_at = None if told.modified_at is None else at.at_wall(told.modified_at)
         has_changed = isinstance(outcome, Answered) and outcome.news is not None
         polled = Polled(began_at, at.now, has_changed, modified_at, told.fresh_for)

@@ -74,6 +74,7 @@ class Validators:
 
     etag: str | None = None
     last_modified: str | None = None
+    url: str | None = None  # whose they are, if a redirect led there: another resource may have the same ones
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Most tests lower the limit, so that small documents are big ones; the others hav
 
 from __future__ import annotations
 
+import asyncio
 import json
 from random import Random
 from typing import Any
@@ -258,6 +259,22 @@ async def test_who_asks_for_the_upstreams_own_bytes_gets_them(backend: ScriptedB
     backend.say(body)
     async with running_gateway(backend, {"/t": route(short_poll="raw")}) as gateway, http_client() as client:
         assert (await client.get(f"{gateway.base}/t")).content == body
+
+
+async def test_a_parked_long_poll_with_a_big_answer(backend: ScriptedBackend) -> None:
+    """The answer is more than the socket takes at once; the connection serves the next request all the same."""
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
+    backend.serve({"pad": "x" * 6_000_000})
+    async with running_gateway(backend, {"/t": route(emit=["snapshot"])}) as gateway, http_client() as client:
+        cursor = (await client.get(f"{gateway.base}/t")).headers["Pushgate-Cursor"]
+        waiting = asyncio.create_task(client.get(f"{gateway.base}/t", params={"cursor": cursor, "wait": "9"}))
+        await backend.polled(2)
+        backend.serve({"pad": "y" * 6_000_000})
+        answer = await waiting
+        assert answer.json()["events"][0]["data"]["pad"][-1] == "y"
+        assert (await client.get(f"{gateway.base}/t", headers={"If-None-Match": "x"})).status_code == 200
+    assert complaints == []
 
 
 async def test_views_of_a_big_document(backend: ScriptedBackend) -> None:

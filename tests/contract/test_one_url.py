@@ -191,6 +191,19 @@ async def test_raw_answers_are_the_upstreams_bytes(client: httpx.AsyncClient, ba
     assert "Pushgate-Cursor" not in answer.headers
 
 
+async def test_who_waits_for_raw_answers_gets_the_new_one(client: httpx.AsyncClient, backend: ScriptedBackend) -> None:
+    """The bytes that come with a new ETag are those that it stands for."""
+    before = await client.get("/raw")
+    waiting = asyncio.create_task(
+        client.get("/raw", headers={"If-None-Match": before.headers["ETag"], "Prefer": "wait=9"})
+    )
+    await backend.polled(2)
+    backend.serve({"n": 2})
+    answer = await waiting
+    assert (answer.status_code, answer.json()) == (200, {"n": 2})
+    assert answer.headers["ETag"] != before.headers["ETag"]
+
+
 async def test_bytes_are_bytes(client: httpx.AsyncClient, gateway: Running, backend: ScriptedBackend) -> None:
     """A short poll of ``format: binary`` gives the bytes and their type; an envelope says how they became text."""
     backend.say(b"\x89PNG\x00\xff", Content_Type="image/png")

@@ -470,7 +470,7 @@ async def test_a_view_is_of_its_callers_own_document() -> None:
             assert json.loads(await client.recv())["data"] == "ann"
             closed.add("ann")
             await client.wait_closed()
-            assert (client.close_code, client.close_reason) == (4403, "forbidden")
+            assert (client.close_code, client.close_reason) == (4403, "upstream_denied")
         assert (await http.get(of, headers=ann)).status_code == 403
         assert (await http.get(of, headers=bob)).json() == "bob"
         closed.clear()

@@ -178,7 +178,7 @@ def test_a_server_that_was_gone_is_a_failure_and_no_change() -> None:
     [
         ("hn_submissions", ["--key", "id"], "patch", 0.02),
         ("pge_outages", ["--key", "F_OUTAGE_ID"], "patch", 0.3),
-        ("ecobici_gbfs", ["--key", "station_id", "--ignore", "/last_updated"], "patch", 0.7),
+        ("ecobici_gbfs", ["--key", "station_id", "--ignore", "/last_updated"], "patch", 0.85),
         (
             "live_haproxy_csv",
             ["--format", '{kind: csv, header_prefix: "# "}', "--key", "[pxname, svname]"],

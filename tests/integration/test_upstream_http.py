@@ -232,8 +232,25 @@ class TestRedirects:
                 said = await fetch("/a", headers={"X-Own": "1"}, validators=Validators('"1"'))
                 assert (json_body(said), fetch.gate.turns, fetch.gate.heard_of) == (target, 2, [302, 200])
         for asked in backend.asked:
-            assert asked.fields["authorization"] == "Bearer t"
-            assert (asked.fields["x-own"], asked.fields["if-none-match"]) == ("1", '"1"')
+            assert (asked.fields["authorization"], asked.fields["x-own"]) == ("Bearer t", "1")
+
+    async def test_validators_are_those_of_where_the_answer_came_from(self) -> None:
+        """Every version may have ETag "1": what the latest one is said to be is never asked with that of another."""
+
+        def answer(asked: Asked) -> bytes:
+            if asked.target == "/latest":
+                return respond("302 Found", b"", f"Location: /v{version}")
+            if asked.fields.get("if-none-match") == '"1"':
+                return respond("304 Not Modified", b"", 'ETag: "1"')
+            return respond("200 OK", f'"v{version}"'.encode(), 'ETag: "1"')
+
+        version = 1
+        async with raw_backend(answer) as backend, fetching(backend.url) as fetch:
+            first = await fetch("/latest")
+            assert (await fetch("/latest", validators=first.validators)).status == 304
+            version = 2
+            assert json_body(await fetch("/latest", validators=first.validators)) == "v2"
+        assert [asked.fields.get("if-none-match") for asked in backend.asked] == [None] * 3 + ['"1"'] + [None] * 2
 
     @pytest.mark.parametrize(
         ("status", "method", "body"),
@@ -280,7 +297,7 @@ class TestRedirects:
             }
             sent = {"Cookie": "SID=1", "X-User": "ada"}
             async with fetching(backend.url, **config) as fetch:
-                said = await fetch("/a", headers=sent, validators=Validators('"1"'))
+                said = await fetch("/a", headers=sent, validators=Validators('"1"', url=f"{other.url}/b"))
                 assert (said.body, fetch.gate.turns) == (b"[]", 2)
         expected = {"host", "user-agent", "accept", "accept-encoding", "if-none-match"}
         assert set(other.asked[0].fields) == expected

@@ -46,7 +46,7 @@ def test_the_same_bytes_bring_their_own_validators() -> None:
 
 
 def test_a_document_that_has_just_changed_may_do_so_again_in_the_same_second() -> None:
-    """Its Last-Modified would be that of the next one too, and a 304 for it a lie; it is asked with once it is older."""
+    """Its Last-Modified would be that of the next one too, and a 304 for it a lie; later it is asked with."""
     fresh = replace(answer(), modified_at=0.5)
     settled = replace(answer(), at=0.5 + SETTLED_AFTER, modified_at=0.5)
 
@@ -56,6 +56,16 @@ def test_a_document_that_has_just_changed_may_do_so_again_in_the_same_second() -
     assert kept.confirmed_by(replace(fresh, status=304), None).validators == Validators(BOTH.etag)
     assert kept.confirmed_by(replace(settled, status=304), None).validators == BOTH
     assert kept.confirmed_by(settled, hash_of(settled.body)).validators == BOTH
+
+
+def test_a_304_that_does_not_say_how_long_it_is_good_for_renews_what_was_said() -> None:
+    """RFC 9111 section 4.3.4: what it leaves out stays as it was, and what it says replaces it."""
+    kept = accepted(replace(answer(), fresh_for=60.0, renewable_for=60.0))
+    silent = replace(answer(), status=304)
+
+    assert kept.confirmed_by(silent, None).renewable_for == 60
+    assert kept.confirmed_by(replace(silent, fresh_for=5.0, renewable_for=5.0), None).renewable_for == 5
+    assert kept.confirmed_by(answer(), hash_of(b"{}")).renewable_for is None
 
 
 def test_a_status_that_keeps_says_nothing_about_the_document() -> None:

@@ -15,6 +15,7 @@ from pushgate.freshness import (
     fresh_for,
     modified_at,
     quota,
+    renewable_for,
     retry_after,
     telling_fields,
 )
@@ -66,6 +67,19 @@ class TestFreshness:
     def test_an_answer_is_good_for_as_long_as_it_says(self, fields: dict[str, str], expected: float | None) -> None:
         """RFC 9111 section 4.2: s-maxage, max-age, Expires less Date; less Age; what cannot be read is stale."""
         assert fresh_for(fields, AT) == expected
+
+    @pytest.mark.parametrize(
+        ("fields", "expected"),
+        [
+            ({"cache-control": "max-age=60", "age": "20"}, 60.0),
+            ({"cache-control": "max-age=60, s-maxage=10"}, 10.0),
+            ({"cache-control": "no-store, max-age=60"}, 0.0),
+            ({"expires": A_MINUTE_LATER, "date": NOON}, None),
+        ],
+    )
+    def test_a_duration_begins_anew_and_a_date_does_not(self, fields: dict[str, str], expected: float | None) -> None:
+        """A 304 that says nothing renews ``max-age``; an ``Expires`` of long ago is over."""
+        assert renewable_for(fields) == expected
 
     def test_a_clock_that_is_wrong_by_hours_does_not_matter(self) -> None:
         """Expires is measured by the upstream's own Date, not by our clock."""

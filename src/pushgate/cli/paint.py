@@ -1,9 +1,29 @@
-"""Colours, where somebody sees them: on a terminal that knows them, unless ``NO_COLOR`` is set (no-color.org)."""
+"""
+What a terminal gets to see: colours if it knows them, unless ``NO_COLOR`` is set (no-color.org), and nothing of what a
+backend may say to a terminal.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import TextIO
+import re
+from typing import Any, TextIO
+
+# C0 and C1 controls, and what turns the direction of a line around.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def legible(value: Any) -> Any:
+    """Return a text, or a JSON value with all its texts, with control characters written out."""
+    match value:
+        case str():
+            return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), value)
+        case dict():
+            return {legible(name): legible(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [legible(inner) for inner in value]
+        case _:
+            return value
 
 
 class Paint:

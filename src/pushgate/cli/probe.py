@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import typer
 
 from .. import quantities
+from .paint import legible
 
 if TYPE_CHECKING:
     from ..answers import Answer
@@ -66,7 +67,7 @@ def probe(
             raise watch.failure or PollError("protocol", "there was no time for an answer")
         report = infer(watch.samples, decoder())
     except PollError as error:
-        print(f"{asked.shown}: {error}{_remedy(error)}", file=sys.stderr)
+        print(legible(f"{asked.shown}: {error}{_remedy(error)}"), file=sys.stderr)
         raise typer.Exit(1) from None
     _print(asked, report, output)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from .configuration import require_config
+from .paint import legible
 
 if TYPE_CHECKING:
     from ..clock import Clock
@@ -77,7 +78,7 @@ def replay(
     if output == "json":
         print(json.dumps(as_json(played, chosen), ensure_ascii=False, indent=2))
     else:
-        print("\n".join(as_text(played, chosen, title)))
+        print("\n".join(map(legible, as_text(played, chosen, title))))
     if not played.has_document:
         raise typer.Exit(1)
 

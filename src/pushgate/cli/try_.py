@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from .configuration import ConfigFile, require_config
-from .paint import Paint
+from .paint import Paint, legible
 
 if TYPE_CHECKING:
     from ..redaction import Veil
@@ -210,7 +210,7 @@ class _Printer:
         if not first:
             self._print_events([*self._veil([*events(self._target, trial, told, was=self._state)])])
         elif self._output == "text":
-            print("\n".join(self._steps(told)), flush=True)
+            print("\n".join(self._steps(legible(told))), flush=True)
         else:
             print(json.dumps(told, ensure_ascii=False, indent=None if self._watches else 2), flush=True)
         self._state = told["state"]
@@ -220,7 +220,7 @@ class _Printer:
             if self._output == "json":
                 print(json.dumps(event, ensure_ascii=False), flush=True)
             else:
-                print("\n".join(self._event(event)), flush=True)
+                print("\n".join(self._event(legible(event))), flush=True)
 
     # As text.
 

@@ -6,10 +6,16 @@ from typing import Any, Literal
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from ..activehours import ActiveHours as Hours
+from ..crontimes import next_cron_time
+from ..localtimes import load_zone
 from ..quantities import duration_text
 from .expressions import ActiveHours, Cron, JmesPath, Zone
 from .scalars import Count, Duration, Flag, Percentage, Period, PeriodOrNever, Text
 from .section import Section, given, misplaced, refuse_both
+
+# Where the search for a cron time in the active hours starts, and how many cron times it looks at: two years of days.
+_SOME_DAY, _MOST_TIMES = 1_672_531_200.0, 800
 
 
 class Adaptive(Section):
@@ -39,6 +45,13 @@ class Retry(Section):
     """Time between two tries."""
     for_: Period
     """When to give up until the next cron time."""
+
+    @model_validator(mode="after")
+    def _tries_at_all(self) -> Retry:
+        if self.every > self.for_:
+            bound = f"must not be above for, {duration_text(self.for_)}, or nothing is tried"
+            raise misplaced("every", f"{duration_text(self.every)} {bound}")
+        return self
 
 
 class Poll(Section):
@@ -77,9 +90,22 @@ class Poll(Section):
         for key in given(self, "retry", "timezone"):
             if self.cron is None:
                 raise misplaced(key, "only has a meaning beside `cron`; remove it")
+        if self.cron is not None and self.active is not None and not self._fires_when_active(self.cron, self.active):
+            raise misplaced("active", f"`{self.cron}` never fires in these hours; change one of them")
         if self.topics and self.while_ != "always":
             raise misplaced("topics", "are only polled by themselves with `while: always`; add it")
         return self
+
+    def _fires_when_active(self, cron: str, active: str) -> bool:
+        """Whether any cron time lies in the active hours."""
+        hours, zone = Hours(active), load_zone(self.timezone or "UTC")
+        fires = _SOME_DAY
+        for _ in range(_MOST_TIMES):
+            fires = next_cron_time(cron, zone, after=fires)
+            if hours.is_open(fires):
+                return True
+            fires = hours.opens_at(fires) - 1
+        return False
 
     @model_serializer(mode="wrap")
     def _only_the_schedule_in_force(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

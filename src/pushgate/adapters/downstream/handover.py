@@ -75,11 +75,17 @@ class _Tail:
         """Part of the reader's interface; the transport tells us of the end itself."""
 
 
-def give_back(transport: asyncio.Transport, server: web.Server, pending: bytes) -> None:
-    """Let aiohttp read the next request of a connection; ``pending`` is what has already arrived of it."""
+def give_back(transport: asyncio.Transport, server: web.Server, pending: bytes, *, is_full: bool = False) -> None:
+    """
+    Let aiohttp read the next request of a connection; ``pending`` is what has already arrived of it.
+
+    ``is_full``: the transport has asked to be spared, and will tell whoever owns it then that it has room again.
+    """
     handler = server()
     transport.set_protocol(handler)
     handler.connection_made(transport)
+    if is_full:
+        handler.pause_writing()
     if pending:
         handler.data_received(pending)
 

@@ -83,7 +83,17 @@ class Question:
 class Parked:
     """One client that waits for its answer; the protocol of its socket meanwhile."""
 
-    __slots__ = ("_hub", "_keep_alive", "_pending", "_question", "_server", "_timer", "_transport", "channel")
+    __slots__ = (
+        "_hub",
+        "_is_full",
+        "_keep_alive",
+        "_pending",
+        "_question",
+        "_server",
+        "_timer",
+        "_transport",
+        "channel",
+    )
 
     transport_name: ClassVar[Transport] = "long_poll"
 
@@ -94,6 +104,7 @@ class Parked:
         self._server = server
         self._keep_alive = keep_alive
         self._pending = b""
+        self._is_full = False  # the answer is larger than what the transport takes at once
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -127,7 +138,7 @@ class Parked:
         transport.set_write_buffer_limits()
         transport.write(reply.to_bytes(keep_alive=self._keep_alive))
         if self._keep_alive:
-            give_back(transport, self._server, self._pending)
+            give_back(transport, self._server, self._pending, is_full=self._is_full)
         else:
             transport.close()
 
@@ -153,9 +164,10 @@ class Parked:
             self._leave()
 
     def pause_writing(self) -> None:
-        """Nothing is written before the answer."""
+        self._is_full = True
 
-    resume_writing = pause_writing
+    def resume_writing(self) -> None:
+        self._is_full = False
 
 
 async def answer(request: web.BaseRequest, question: Question, hub: Hub, server: web.Server) -> web.StreamResponse:

@@ -21,7 +21,7 @@ from ...answers import Answer
 from ...clock import Clock
 from ...config.upstreams import Upstream
 from ...errors import PollError
-from ...freshness import fresh_for, modified_at, quota, retry_after, telling_fields
+from ...freshness import fresh_for, modified_at, quota, renewable_for, retry_after, telling_fields
 from ...values import UpstreamRequest, Validators
 from .bodies import read_body
 from .connections import Connections
@@ -182,6 +182,7 @@ def _answer(response: aiohttp.ClientResponse, body: bytes, at: float) -> Answer:
         at,
         retry_after=retry_after(fields, at),
         fresh_for=fresh_for(fields, at),
+        renewable_for=renewable_for(fields),
         modified_at=modified_at(fields, at),
         quota=quota(fields, at),
         link_next=link,

@@ -8,9 +8,10 @@ Rule 2: redirects are followed as far as the configuration says, each with its o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 
-from ...answers import Answer
+from ...answers import NO_VALIDATORS, Answer
 from ...clock import Clock
 from ...config.upstreams import Upstream
 from ...errors import PollError
@@ -47,7 +48,7 @@ class HttpFetch:
     async def __call__(self, request: UpstreamRequest, validators: Validators) -> Answer:
         """Return what the upstream says, whatever its status; raises PollError for what is no answer."""
         line = self._lines[request.upstream]
-        asked = _conditional(request, validators)
+        asked = _conditional(request, validators, at_first=True)
         try:
             reply = await line.ask(asked)
         except PollError as error:
@@ -57,7 +58,7 @@ class HttpFetch:
             asked = request
             reply = await line.ask(asked)
         if reply.answer.status in REDIRECTS:
-            reply = await line.follow(asked, reply)
+            reply = await line.follow(request, reply, validators)
         return reply.answer
 
 
@@ -81,22 +82,37 @@ class Line:
             return await self._exchange(request)
         return await self._credentials(request, self._exchange)
 
-    async def follow(self, request: UpstreamRequest, reply: Reply) -> Reply:
-        """Follow redirects as far as is allowed, and return the first answer that is none, or that is not followed."""
+    async def follow(self, request: UpstreamRequest, reply: Reply, validators: Validators) -> Reply:
+        """
+        Follow redirects as far as is allowed, and return the first answer that is none, or that is not followed.
+
+        ``request`` is the one that was redirected, without validators: these belong to one URL (RFC 9110 section 8.8).
+        """
         for _ in range(self._redirects.max):
             location = reply.headers.get("Location")
             if reply.answer.status not in REDIRECTS or location is None:
                 return reply
             request = redirected(request, reply.answer.status, location, alias=self._alias, hosts=self._redirects.hosts)
+            asked = _conditional(request, validators, at_first=False)
             is_own = origin_of(request.url) == self._exchange.origin
-            reply = await (self.ask(request) if is_own else self._exchange.elsewhere(request))
+            reply = _placed(await (self.ask(asked) if is_own else self._exchange.elsewhere(asked)), request.url)
         if self._redirects.max and reply.answer.status in REDIRECTS:
             raise PollError("protocol", f"the upstream redirects more than {self._redirects.max} times in a row")
         return reply
 
 
-def _conditional(request: UpstreamRequest, validators: Validators) -> UpstreamRequest:
-    """Add the validators exactly as the upstream gave them, unquoted ones too."""
+def _placed(reply: Reply, url: str) -> Reply:
+    """Say whose validators these are."""
+    given = reply.answer.validators
+    if given == NO_VALIDATORS:
+        return reply
+    return replace(reply, answer=replace(reply.answer, validators=replace(given, url=url)))
+
+
+def _conditional(request: UpstreamRequest, validators: Validators, *, at_first: bool) -> UpstreamRequest:
+    """Add the validators exactly as the upstream gave them, unquoted ones too, if they are those of this URL."""
+    if validators.url != request.url and not (at_first and validators.url is None):
+        return request
     fields = []
     if validators.etag is not None:
         fields.append(("If-None-Match", validators.etag))
