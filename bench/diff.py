@@ -28,11 +28,11 @@ import msgspec
 
 from pushgate.adapters.upstream.formats import decoder_of
 from pushgate.config.formats import JsonFormat
-from pushgate.diffing import compare, prove
-from pushgate.equality import digest
-from pushgate.keys import Keys
+from pushgate.documents.diffing import compare, prove
+from pushgate.documents.equality import digest
+from pushgate.documents.keys import Keys
+from pushgate.documents.selecting import compile_select
 from pushgate.refinery import Decoder
-from pushgate.selecting import compile_select
 from pushgate.values import Json
 
 TARGET = 2.5  # of parsing, and of evaluating the select, for all that is done in a poll

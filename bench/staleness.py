@@ -25,8 +25,8 @@ from pathlib import Path
 from random import Random  # noqa: TID251 - the seeds are the point: every run gives the same numbers
 from statistics import fmean
 
-from pushgate.adapting import Adaptive
-from pushgate.scheduling import Polled, Schedule
+from pushgate.schedules.adapting import Adaptive
+from pushgate.schedules.scheduling import Polled, Schedule
 
 from .table import Figure, Finding, NotMeasured, table
 

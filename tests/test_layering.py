@@ -17,28 +17,9 @@ PURE = [
     "quantities",
     "naming",
     "escaping",
-    "equality",
-    "patching",
-    "pointers",
-    "keys",
-    "alignment",
-    "diffing",
-    "quieting",
-    "ordering",
-    "guarding",
-    "selecting",
-    "changes",
-    "history",
+    "documents",
+    "schedules",
     "happenings",
-    "localtimes",
-    "activehours",
-    "scheduling",
-    "crontimes",
-    "rates",
-    "beats",
-    "rhythm",
-    "hints",
-    "adapting",
     "timetable",
     "topic",
     "answers",
@@ -58,14 +39,7 @@ PURE = [
     "workbench",
     "reception",
     "negotiation",
-    "planning",
-    "probing",
-    "narration",
-    "tracing",
-    "recordings",
-    "falsity",
-    "replaying",
-    "redaction",
+    "tools",
 ]
 SHELL = [
     "clock",
@@ -86,6 +60,26 @@ SHELL = [
     "cli",
 ]
 ORDER = ["__init__", *PURE, *SHELL, "__main__"]
+
+# The same inside the packages that are read from top to bottom.
+INSIDE = {
+    "documents": [
+        *("equality", "patching", "pointers", "keys", "alignment", "diffing", "quieting", "ordering", "guarding"),
+        *("selecting", "changes", "history"),
+    ],
+    "schedules": [
+        "localtimes",
+        "activehours",
+        "scheduling",
+        "crontimes",
+        "rates",
+        "beats",
+        "rhythm",
+        "hints",
+        "adapting",
+    ],
+    "tools": ["planning", "probing", "redaction", "narration", "recordings", "tracing", "falsity", "replaying"],
+}
 
 # Pure modules know neither the network nor the time nor chance.
 BANNED_IN_PURE = {"asyncio", "aiohttp", "websockets", "prometheus_client", "socket", "time", "random", "logging"}
@@ -126,6 +120,21 @@ def test_a_module_imports_only_what_stands_above_it(path: Path) -> None:
         if level == depth and module != "__version__":
             target = module.split(".")[0]
             assert ORDER.index(target) < ORDER.index(place(path)), f"{path.name} imports {target}"
+
+
+@pytest.mark.parametrize("package", INSIDE)
+def test_a_package_reads_top_to_bottom_too(package: str) -> None:
+    """What is listed imports what is listed above it; what makes one of them a folder is its own."""
+    order = INSIDE[package]
+    found = {path.relative_to(SRC / package).parts[0].removesuffix(".py") for path in (SRC / package).rglob("*.py")}
+    assert found - {"__init__"} == set(order)
+    for path in (SRC / package).rglob("*.py"):
+        parts = path.relative_to(SRC / package).parts
+        for level, module in imports(path):
+            target = module.split(".")[0]
+            if level == len(parts) and parts[0] != "__init__.py":
+                own = parts[0].removesuffix(".py")
+                assert order.index(target) < order.index(own), f"{package}/{path.name} imports {target}"
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SRC)))

@@ -13,9 +13,9 @@ import msgspec
 
 from .answers import NO_VALIDATORS, Answer
 from .config.pipeline import Batch
+from .documents.selecting import find
 from .errors import PollError
 from .naming import encode_query
-from .selecting import find
 from .values import Json, UpstreamRequest
 
 

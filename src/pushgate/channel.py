@@ -15,10 +15,10 @@ from asyncio import Future
 from collections.abc import Sequence
 
 from .answers import Accepted
-from .changes import Change
+from .documents.changes import Change
+from .documents.history import History, Replay
 from .errors import Refusal
 from .feed import Feed
-from .history import History, Replay
 from .poller import Means
 from .routes import Route, TopicName
 from .subscriber import Subscriber, Waiter

@@ -14,6 +14,7 @@ from typing import assert_never
 import structlog
 
 from .answers import Answer
+from .documents.selecting import IDLE_AFTER
 from .errors import BadRequest, PollError
 from .happenings import (
     Announce,
@@ -39,7 +40,6 @@ from .metrics import Outcome as Label
 from .poller import Means, Outlet
 from .reception import Reception
 from .routes import Route, TopicName
-from .selecting import IDLE_AFTER
 from .timetable import Moment
 from .topic import Topic
 from .values import Status, UpstreamRequest, Validators

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from .config.pipeline import Accumulate
+from .documents.selecting import compile_value, find
 from .errors import PollError
-from .selecting import compile_value, find
 from .values import Json
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .changes import Sealed
-from .guarding import Doubt
-from .patching import Operation
+from .documents.changes import Sealed
+from .documents.guarding import Doubt
+from .documents.patching import Operation
 from .values import Document
 
 

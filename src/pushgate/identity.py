@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from .config.access import Claims, Forward, Share
-from .equality import fingerprint
+from .documents.equality import fingerprint
 from .errors import Forbidden
 from .values import Caller, Json, Principal
 

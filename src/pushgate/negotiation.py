@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from .documents.history import MAX_CURSOR_LENGTH
 from .errors import BadRequest, TransportNotOffered
-from .history import MAX_CURSOR_LENGTH
 from .values import Mode, Transport
 
 DEFAULT_WAIT = 25.0

@@ -14,10 +14,10 @@ from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
 
 from .answers import NO_VALIDATORS, Answer
 from .config.pipeline import NextNumber, NextPointer, NextToken, Pages
+from .documents.patching import unescape
+from .documents.selecting import find
 from .errors import PollError
 from .naming import encode_query
-from .patching import unescape
-from .selecting import find
 from .values import Json, UpstreamRequest
 
 

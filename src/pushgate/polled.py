@@ -10,11 +10,11 @@ import asyncio
 from typing import Protocol
 
 from .answers import Accepted
-from .changes import Change, Version
 from .channel import Channel
+from .documents.changes import Change, Version
+from .documents.history import History
 from .errors import Refusal, UpstreamDenied
 from .feed import Feed
-from .history import History
 from .poller import Means
 from .routes import Route, TopicName
 from .values import ABSENT

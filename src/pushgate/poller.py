@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .answers import Answer
-from .changes import Change, Sealed
 from .clock import Clock
-from .history import History, Limits, Past, nobody_knows
-from .keys import Keys
+from .documents.changes import Change, Sealed
+from .documents.history import History, Limits, Past, nobody_knows
+from .documents.keys import Keys
+from .documents.patching import Operation
 from .metrics import Metrics
-from .patching import Operation
 from .refinery import Decoder
 from .routes import Route, TopicName
 from .values import Document, Encoding, UpstreamRequest, Validators

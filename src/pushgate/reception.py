@@ -13,9 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .answers import NO_VALIDATORS, Accepted, Answer, hash_of
-from .changes import Version
+from .documents.changes import Version
+from .documents.guarding import Doubt
 from .errors import PollError, PollFailureReason
-from .guarding import Doubt
 from .happenings import Answered, Denied, Freshness, Missing, Outcome, Unchanged
 from .refinery import Decoder, Refinery
 from .routes import Route

@@ -14,15 +14,15 @@ from typing import Protocol
 from .answers import Answer
 from .config.pipeline import Accumulate
 from .config.routes import Route
-from .diffing import compare
+from .documents.diffing import compare
+from .documents.guarding import doubt
+from .documents.keys import Keys
+from .documents.ordering import Unordered
+from .documents.quieting import Quiet
+from .documents.selecting import Ignore, compile_number, compile_select, compile_test
 from .errors import PollError
 from .gathering import Gathering
-from .guarding import doubt
 from .happenings import Answered, Freshness, News
-from .keys import Keys
-from .ordering import Unordered
-from .quieting import Quiet
-from .selecting import Ignore, compile_number, compile_select, compile_test
 from .values import ABSENT, UNREAD, Document, Json
 
 

@@ -16,19 +16,19 @@ from typing import Literal
 
 import msgspec
 
-from .activehours import ActiveHours
-from .adapting import Adaptive
 from .asking import Question
 from .config.parameters import QueryParameter
 from .config.routes import Route as RouteConfig
 from .config.upstreams import Upstream
-from .crontimes import CronTimes
+from .documents.history import Limits
 from .errors import BadRequest, PollError
-from .history import Limits
 from .identity import NOBODY, Identity, identify
 from .naming import PLACEHOLDER, Template, canonical_name, decode_path, fill_path, fill_text, references
 from .refinery import Recipe
-from .scheduling import FixedRate, Schedule
+from .schedules.activehours import ActiveHours
+from .schedules.adapting import Adaptive
+from .schedules.crontimes import CronTimes
+from .schedules.scheduling import FixedRate, Schedule
 from .timetable import Timetable
 from .topic import Terms
 from .values import ANYBODY, Caller, Encoding, Mode, Transport, UpstreamRequest

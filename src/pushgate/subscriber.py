@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
+from .documents.history import History
 from .errors import Refusal
-from .history import History
 from .routes import Route, TopicName
 from .values import Event, Mode, Transport
 from .views import ViewRoute

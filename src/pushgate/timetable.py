@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .activehours import ActiveHours
 from .happenings import Answered, Denied, Failed, Missing, Outcome, Unchanged
-from .scheduling import Polled, Schedule, Tick, backoff, cache_floor, clamp_retry_after, later
+from .schedules.activehours import ActiveHours
+from .schedules.scheduling import Polled, Schedule, Tick, backoff, cache_floor, clamp_retry_after, later
 
 
 @dataclass(frozen=True, slots=True)

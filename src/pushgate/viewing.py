@@ -15,11 +15,11 @@ from dataclasses import replace
 
 import structlog
 
-from .changes import Change, Version
 from .channel import Channel
+from .documents.changes import Change, Version
+from .documents.history import History
 from .errors import PollError, Refusal
 from .happenings import News
-from .history import History
 from .polled import PolledChannel
 from .poller import Means
 from .routes import TopicName

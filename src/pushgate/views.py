@@ -21,16 +21,16 @@ from typing import Any, TypeAlias, assert_never
 import msgspec
 
 from .config.routes import View
-from .diffing import compare
-from .equality import canonical
+from .documents.diffing import compare
+from .documents.equality import canonical
+from .documents.history import Limits
+from .documents.keys import Key, Keys
+from .documents.patching import escape, unescape
+from .documents.selecting import compile_value
 from .errors import BadRequest
 from .happenings import News
-from .history import Limits
-from .keys import Key, Keys
 from .naming import Template, canonical_name, decode_path, fill_known, fill_path, placeholders
-from .patching import escape, unescape
 from .routes import NAMES_REMEMBERED, Route, TopicName
-from .selecting import compile_value
 from .values import ABSENT, ANYBODY, Caller, Document, Json, Mode, Transport
 
 

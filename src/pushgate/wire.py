@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
-from .changes import encode, timestamp
+from .documents.changes import encode, timestamp
 from .errors import Refusal
 from .values import Event, Json, Status
 

@@ -17,8 +17,8 @@ from typing import Any, SupportsIndex
 import msgspec
 
 from .answers import NO_VALIDATORS, Answer, hash_of
-from .changes import Change, Sealed, Version
 from .config.routes import Route
+from .documents.changes import Change, Sealed, Version
 from .happenings import Answered, News
 from .refinery import Decoder, Recipe, Refinery
 from .values import ABSENT

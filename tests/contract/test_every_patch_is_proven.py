@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-import pushgate.changes
+import pushgate.documents.changes
 import pushgate.refinery
 from backends import ScriptedBackend
 from gateways import route, running_gateway
-from pushgate.diffing import Difference, compare
-from pushgate.keys import NO_KEYS, Keys
+from pushgate.documents.diffing import Difference, compare
+from pushgate.documents.keys import NO_KEYS, Keys
 from transports import RESUMABLE, connected, see_through
 
 
@@ -83,7 +83,7 @@ async def test_a_wrong_catch_up_goes_out_as_a_snapshot(
         for n, letter in enumerate("yzx", start=1):
             backend.serve(last := {"n": n, "a": letter * 20_000, "b": pad})
             await witness.follow(last)
-        monkeypatch.setattr(pushgate.changes, "compare", LyingDiffer(LIES["another value"]))
+        monkeypatch.setattr(pushgate.documents.changes, "compare", LyingDiffer(LIES["another value"]))
         async with client:
             await client.reconnect()
             await client.follow(last)

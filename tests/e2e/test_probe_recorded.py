@@ -18,7 +18,7 @@ import pytest
 from pushgate.answers import NO_VALIDATORS, Answer
 from pushgate.cli.probe import decoder
 from pushgate.config import parse
-from pushgate.probing import Asked, Report, Sample, infer, write
+from pushgate.tools.probing import Asked, Report, Sample, infer, write
 from shared_data import shared
 
 pytest.importorskip("lxml", reason="XML and HTML need pushgate[formats]")

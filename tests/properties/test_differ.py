@@ -18,13 +18,13 @@ import jsonpatch
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from pushgate.diffing import INEXPRESSIBLE, compare, items_changes, merge_patch, prove
-from pushgate.equality import digest, same
-from pushgate.keys import NO_KEYS, Keys
-from pushgate.ordering import Unordered
-from pushgate.patching import apply_merge, apply_patch, escape
-from pushgate.quieting import Quiet, Tolerance
-from pushgate.selecting import find
+from pushgate.documents.diffing import INEXPRESSIBLE, compare, items_changes, merge_patch, prove
+from pushgate.documents.equality import digest, same
+from pushgate.documents.keys import NO_KEYS, Keys
+from pushgate.documents.ordering import Unordered
+from pushgate.documents.patching import apply_merge, apply_patch, escape
+from pushgate.documents.quieting import Quiet, Tolerance
+from pushgate.documents.selecting import find
 from pushgate.values import Json
 
 SOAK = os.environ.get("PUSHGATE_SOAK") == "1"

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from pushgate.crontimes import CronTimes, next_cron_time
-from pushgate.localtimes import shown_at
-from pushgate.scheduling import FixedRate, Polled, Schedule
+from pushgate.schedules.crontimes import CronTimes, next_cron_time
+from pushgate.schedules.localtimes import shown_at
+from pushgate.schedules.scheduling import FixedRate, Polled, Schedule
 
 ZONES = ["UTC", "Europe/Paris", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Havana"]
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pushgate.activehours import ActiveHours
+from pushgate.schedules.activehours import ActiveHours
 
 
 def at(text: str) -> float:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pushgate.adapting import Adaptive
-from pushgate.scheduling import Polled, Tick
+from pushgate.schedules.adapting import Adaptive
+from pushgate.schedules.scheduling import Polled, Tick
 
 GOLDEN = (5**0.5 - 1) / 2  # its multiples are as evenly spread as numbers can be, and no two runs differ
 

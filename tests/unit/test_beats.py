@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushgate.beats import Beat, Window
+from pushgate.schedules.beats import Beat, Window
 
 NO_RHYTHM = math.log(1 / 3)  # what a window is worth to whoever expects nothing
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pushgate.changes import Change, Version, timestamp
-from pushgate.diffing import compare
-from pushgate.keys import Keys
+from pushgate.documents.changes import Change, Version, timestamp
+from pushgate.documents.diffing import compare
+from pushgate.documents.keys import Keys
 from pushgate.values import ABSENT, Mode
 
 PAD = "x" * 300

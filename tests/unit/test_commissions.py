@@ -10,9 +10,9 @@ import pytest
 import pushgate.reception
 from pushgate.adapters.upstream.formats import decoder_for
 from pushgate.answers import NO_VALIDATORS, Answer, hash_of
-from pushgate.changes import Sealed, Version
 from pushgate.config.routes import Route as RouteConfig
 from pushgate.config.upstreams import Upstream
+from pushgate.documents.changes import Sealed, Version
 from pushgate.happenings import Answered, News, Unchanged
 from pushgate.reception import Reception
 from pushgate.routes import Route

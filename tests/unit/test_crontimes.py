@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pushgate.crontimes import MAX_PACE, CronTimes, next_cron_time
-from pushgate.scheduling import Polled, Tick
+from pushgate.schedules.crontimes import MAX_PACE, CronTimes, next_cron_time
+from pushgate.schedules.scheduling import Polled, Tick
 
 
 def at(text: str) -> float:

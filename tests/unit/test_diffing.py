@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pushgate.diffing import INEXPRESSIBLE, Difference, Items, compare, items_changes, merge_patch, prove
-from pushgate.equality import same
-from pushgate.keys import NO_KEYS, Key, Keys, keys_of
-from pushgate.patching import apply_merge, apply_patch
+from pushgate.documents.diffing import INEXPRESSIBLE, Difference, Items, compare, items_changes, merge_patch, prove
+from pushgate.documents.equality import same
+from pushgate.documents.keys import NO_KEYS, Key, Keys, keys_of
+from pushgate.documents.patching import apply_merge, apply_patch
 from pushgate.values import Json
 
 ID = Keys.of("id")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pushgate.equality import canonical, digest, same, unlike
+from pushgate.documents.equality import canonical, digest, same, unlike
 from pushgate.values import Json
 
 SAME: list[tuple[Json, Json]] = [
@@ -74,6 +74,9 @@ def test_a_digest_is_eleven_characters_and_the_same_everywhere() -> None:
     document: Json = {"b": [1.0, True, None, "é"], "a": {"n": 10**22}}
     assert canonical(document) == '{"a":{"n":10000000000000000000000},"b":[1,true,null,"é"]}'.encode()
     assert digest(document) == "3d35jOWUy3g"
-    code = "from pushgate.equality import digest; print(digest({'b': [1, True, None, 'é'], 'a': {'n': 1e22}}), end='')"
+    code = (
+        "from pushgate.documents.equality import digest; "
+        "print(digest({'b': [1, True, None, 'é'], 'a': {'n': 1e22}}), end='')"
+    )
     other = subprocess.run([sys.executable, "-X", "utf8", "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout == digest(document)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pushgate.diffing import compare
-from pushgate.falsity import Falsity, Published, judge
+from pushgate.documents.diffing import compare
+from pushgate.tools.falsity import Falsity, Published, judge
 from pushgate.values import ABSENT
 
 EPOCH = 1_700_000_000.0

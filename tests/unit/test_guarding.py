@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pushgate.config.pipeline import Guards
-from pushgate.guarding import Doubt, doubt
-from pushgate.keys import NO_KEYS, Key, Keys
+from pushgate.documents.guarding import Doubt, doubt
+from pushgate.documents.keys import NO_KEYS, Key, Keys
 from pushgate.values import ABSENT, Document, Json
 
 ID = Keys.of("id")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pushgate.beats import Window
-from pushgate.hints import Promises, Stamps
-from pushgate.scheduling import Polled
+from pushgate.schedules.beats import Window
+from pushgate.schedules.hints import Promises, Stamps
+from pushgate.schedules.scheduling import Polled
 
 
 def changed(at: float, *, stamp: float | None = None, fresh_for: float | None = None) -> Polled:

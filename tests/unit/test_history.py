@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pushgate.changes import Sealed, Telling, encode
-from pushgate.diffing import compare
-from pushgate.equality import digest
-from pushgate.history import MAX_CURSOR_LENGTH, REPLAY_BYTES, Cursor, History, Limits
-from pushgate.keys import Keys
+from pushgate.documents.changes import Sealed, Telling, encode
+from pushgate.documents.diffing import compare
+from pushgate.documents.equality import digest
+from pushgate.documents.history import MAX_CURSOR_LENGTH, REPLAY_BYTES, Cursor, History, Limits
+from pushgate.documents.keys import Keys
 from pushgate.values import ABSENT, Mode
 
 LIMITS = Limits(events=1000, bytes=8_000_000, age=3600)

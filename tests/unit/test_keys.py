@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pushgate.keys import NO_KEYS, Key, Keys, key_at, key_value, keyless_arrays, keys_of
+from pushgate.documents.keys import NO_KEYS, Key, Keys, key_at, key_value, keyless_arrays, keys_of
 from pushgate.values import Json
 
 

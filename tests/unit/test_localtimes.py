@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pushgate.localtimes import first_moment, load_zone, moments, shown_at
+from pushgate.schedules.localtimes import first_moment, load_zone, moments, shown_at
 
 
 def at(text: str) -> float:

@@ -7,9 +7,9 @@ from typing import Any, get_args
 import pytest
 
 from pushgate.answers import Answer, Quota
+from pushgate.documents.keys import Keys
 from pushgate.errors import PollFailureReason
-from pushgate.keys import Keys
-from pushgate.narration import answer_lines, cut, key_lines, matches, preview, remedy, shape
+from pushgate.tools.narration import answer_lines, cut, key_lines, matches, preview, remedy, shape
 from pushgate.values import ABSENT, Json, Validators
 
 

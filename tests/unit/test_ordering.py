@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pushgate.diffing import compare, prove
-from pushgate.equality import same
-from pushgate.keys import Keys
-from pushgate.ordering import Unordered
-from pushgate.quieting import Quiet
+from pushgate.documents.diffing import compare, prove
+from pushgate.documents.equality import same
+from pushgate.documents.keys import Keys
+from pushgate.documents.ordering import Unordered
+from pushgate.documents.quieting import Quiet
 from pushgate.values import Json
 
 KEYED = Unordered([""], keys=Keys.of("id"))

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from pushgate.equality import same
-from pushgate.patching import Operation, PatchFailed, apply_merge, apply_patch, escape, unescape
+from pushgate.documents.equality import same
+from pushgate.documents.patching import Operation, PatchFailed, apply_merge, apply_patch, escape, unescape
 from pushgate.values import Json
 from shared_data import shared
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from pushgate import config
 from pushgate.cli import app
-from pushgate.planning import Load, plan
+from pushgate.tools.planning import Load, plan
 
 TEXT = """
 version: 1

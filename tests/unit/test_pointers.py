@@ -6,8 +6,8 @@ import pickle
 
 import pytest
 
-from pushgate.keys import Keys
-from pushgate.pointers import Place, everywhere, place
+from pushgate.documents.keys import Keys
+from pushgate.documents.pointers import Place, everywhere, place
 
 
 def walk(root: Place[str], *tokens: str) -> tuple[str, ...] | None:

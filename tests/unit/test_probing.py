@@ -14,8 +14,8 @@ import yaml
 from pushgate.answers import NO_VALIDATORS, Answer
 from pushgate.config import parse
 from pushgate.errors import PollError
-from pushgate.probing import Asked, Format, Report, Sample, as_json, infer, write
-from pushgate.probing.writing import flow
+from pushgate.tools.probing import Asked, Format, Report, Sample, as_json, infer, write
+from pushgate.tools.probing.writing import flow
 
 START = 1_795_486_381.0
 

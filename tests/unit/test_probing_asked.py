@@ -9,7 +9,7 @@ import pytest
 
 from pushgate.answers import NO_VALIDATORS, Answer
 from pushgate.config import parse
-from pushgate.probing import Asked, Report, Sample, as_json, infer, write
+from pushgate.tools.probing import Asked, Report, Sample, as_json, infer, write
 
 SECRET = "s3cr3t-value"
 

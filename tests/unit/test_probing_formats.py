@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from pushgate.answers import NO_VALIDATORS, Answer
 from pushgate.config.formats import Format
-from pushgate.probing.formats import find_format, with_lists
+from pushgate.tools.probing.formats import find_format, with_lists
 
 
 def answer(body: bytes | str, content_type: str = "") -> Answer:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pushgate.answers import NO_VALIDATORS, Answer
-from pushgate.probing import Sample
-from pushgate.probing.honesty import is_always_now, judge_validators
+from pushgate.tools.probing import Sample
+from pushgate.tools.probing.honesty import is_always_now, judge_validators
 from pushgate.values import Validators
 
 

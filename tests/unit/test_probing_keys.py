@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pushgate.probing.keys import find_key
+from pushgate.tools.probing.keys import find_key
 
 Items = list[dict[str, Any]]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from pushgate.probing.moments import moment_of, numbers_of
-from pushgate.probing.noise import Noise, find_noise
-from pushgate.probing.samples import Version
-from pushgate.probing.strands import weave
+from pushgate.tools.probing.moments import moment_of, numbers_of
+from pushgate.tools.probing.noise import Noise, find_noise
+from pushgate.tools.probing.samples import Version
+from pushgate.tools.probing.strands import weave
 
 START = 1_795_486_381.0
 

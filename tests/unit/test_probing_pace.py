@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pushgate.answers import NO_VALIDATORS, Answer
-from pushgate.probing import Pace
+from pushgate.tools.probing import Pace
 
 
 def answer(status: int = 200, retry_after: float | None = None) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pushgate.probing.rhythm import Tempo, find_rhythm, interval, transport
+from pushgate.tools.probing.rhythm import Tempo, find_rhythm, interval, transport
 
 
 def watched(*changes: float, polls: int = 60, span: float = 120.0, **more: float) -> Tempo:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pushgate.quieting import NO_QUIET, Quiet, Tolerance, is_within
+from pushgate.documents.quieting import NO_QUIET, Quiet, Tolerance, is_within
 from pushgate.values import Json
 
 OLD: dict[str, Any] = {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushgate.rates import Rates, changes, log_likelihood
+from pushgate.schedules.rates import Rates, changes, log_likelihood
 
 GOLDEN = (5**0.5 - 1) / 2
 

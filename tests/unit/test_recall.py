@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from pushgate.adapters.upstream.formats.json import decode
 from pushgate.adapters.upstream.formats.recall import RecallingDecoder
-from pushgate.diffing import compare
+from pushgate.documents.diffing import compare
+from pushgate.documents.keys import Keys
+from pushgate.documents.selecting import Ignore
 from pushgate.errors import PollError
-from pushgate.keys import Keys
-from pushgate.selecting import Ignore
 from pushgate.values import Json
 
 encode = msgspec.json.encode

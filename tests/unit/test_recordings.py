@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pushgate.answers import Answer
 from pushgate.errors import PollError
-from pushgate.recordings import Recorded, bodies, recorded, timed, times_of
+from pushgate.tools.recordings import Recorded, bodies, recorded, timed, times_of
 from pushgate.values import Validators
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pushgate.config.gateway import Gateway
-from pushgate.redaction import Veil, secrets_of, shown_body, shown_fields, shown_url
+from pushgate.tools.redaction import Veil, secrets_of, shown_body, shown_fields, shown_url
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 from pushgate.adapters.upstream.formats import decoder_for
 from pushgate.config.routes import Route as RouteConfig
 from pushgate.config.upstreams import Upstream
-from pushgate.recordings import recorded, timed
-from pushgate.replaying import Replay, runs
 from pushgate.routes import Route
+from pushgate.tools.recordings import recorded, timed
+from pushgate.tools.replaying import Replay, runs
 
 
 def replay(documents: Sequence[Any], **config: Any) -> Replay:

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from pushgate.beats import Window
-from pushgate.rhythm import Rhythm, number_ticks
+from pushgate.schedules.beats import Window
+from pushgate.schedules.rhythm import Rhythm, number_ticks
 
 GOLDEN = (5**0.5 - 1) / 2
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushgate.scheduling import (
+from pushgate.schedules.scheduling import (
     MAX_BACKOFF,
     MAX_RETRY_AFTER,
     FixedRate,

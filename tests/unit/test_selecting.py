@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pushgate.documents.selecting import Ignore, compile_select
 from pushgate.errors import PollError
-from pushgate.selecting import Ignore, compile_select
 
 ANSWER: dict[str, Any] = {"a": 1, "b/~c": {"d": 2}, "rows": [{"id": 1, "t": 5}, {"id": 2}, 3], "": {"e": 4}}
 

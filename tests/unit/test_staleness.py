@@ -8,7 +8,7 @@ from statistics import fmean
 import pytest
 from bench.staleness import GAP, PROCESSES, Process, compare, fixed, oracle, poll, recorded
 
-from pushgate.scheduling import FixedRate
+from pushgate.schedules.scheduling import FixedRate
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushgate.diffing import compare
-from pushgate.history import History, Limits
-from pushgate.keys import Keys
+from pushgate.documents.diffing import compare
+from pushgate.documents.history import History, Limits
+from pushgate.documents.keys import Keys
 from pushgate.store.memory import MEMORY_PER_BYTE, MemoryStore
 from replicas import Replica
 

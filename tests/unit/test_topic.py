@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from pushgate.activehours import ActiveHours
-from pushgate.guarding import Doubt
+from pushgate.documents.guarding import Doubt
 from pushgate.happenings import (
     Announce,
     Answered,
@@ -28,7 +27,8 @@ from pushgate.happenings import (
     Unchanged,
     WakeAt,
 )
-from pushgate.scheduling import FixedRate
+from pushgate.schedules.activehours import ActiveHours
+from pushgate.schedules.scheduling import FixedRate
 from pushgate.timetable import Moment, Timetable
 from pushgate.topic import Terms, Topic
 from pushgate.values import ABSENT

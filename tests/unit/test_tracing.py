@@ -13,7 +13,7 @@ from pushgate.config.upstreams import Upstream
 from pushgate.errors import PollError
 from pushgate.happenings import Answered, Missing
 from pushgate.routes import Route
-from pushgate.tracing import Trace, TracedReception, TracedRecipe, view_step
+from pushgate.tools.tracing import Trace, TracedReception, TracedRecipe, view_step
 from pushgate.values import ABSENT, Document, Json
 
 

@@ -14,13 +14,13 @@ import pushgate.refinery
 import pushgate.views
 from pushgate.adapters.upstream.formats import decoder_for
 from pushgate.answers import Answer
-from pushgate.changes import Sealed
 from pushgate.channel import Channel
 from pushgate.clock import Clock
 from pushgate.config.routes import Route as RouteConfig
 from pushgate.config.routes import View
 from pushgate.config.upstreams import Upstream
-from pushgate.equality import canonical, fingerprint
+from pushgate.documents.changes import Sealed
+from pushgate.documents.equality import canonical, fingerprint
 from pushgate.hub import Hub
 from pushgate.metrics import Metrics
 from pushgate.poller import Means

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pushgate.config.routes import Route as RouteConfig
 from pushgate.config.routes import View
 from pushgate.config.upstreams import Upstream
-from pushgate.diffing import compare
+from pushgate.documents.diffing import compare
+from pushgate.documents.keys import Keys
 from pushgate.errors import BadRequest, PollError
-from pushgate.keys import Keys
 from pushgate.routes import Route
 from pushgate.values import ABSENT
 from pushgate.views import Item, Part, Parts, Selection, Shelf, Spot, ViewRoute, items_by_text, literal, news_of

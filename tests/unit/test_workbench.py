@@ -10,10 +10,10 @@ import pytest
 
 from pushgate.adapters.upstream.formats import decoder_of
 from pushgate.answers import hash_of
-from pushgate.changes import Sealed
 from pushgate.config.routes import Route
+from pushgate.documents.changes import Sealed
+from pushgate.documents.patching import apply_patch
 from pushgate.errors import PollError
-from pushgate.patching import apply_patch
 from pushgate.workbench import Base, Commission, Finished, Workbench
 
 PAD = "x" * 400

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from aiohttp import web
 
-from ..changes import encode, timestamp
+from ..documents.changes import encode, timestamp
 from ..errors import BadRequest
 from ..metrics import Metrics
 from ..polled import PolledChannel

@@ -11,14 +11,14 @@ from typing import Any
 
 import msgspec
 
-from ..changes import Change, Telling, encode, timestamp
 from ..config.access import Claims
+from ..documents.changes import Change, Telling, encode, timestamp
 from ..errors import PollError
 from ..happenings import Answered, Denied, Missing
 from ..naming import fill_known
-from ..narration import remedy
 from ..routes import Route
-from ..tracing import Step, view_step
+from ..tools.narration import remedy
+from ..tools.tracing import Step, view_step
 from ..values import ABSENT, Document
 from ..views import Parts, ViewRoute, news_of
 from .target import Target

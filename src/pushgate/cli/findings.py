@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..falsity import Falsity
-from ..narration import counted
-from ..probing.noise import Noise
-from ..replaying import MODES, Replay, Tally, runs
 from ..routes import Route
+from ..tools.falsity import Falsity
+from ..tools.narration import counted
+from ..tools.probing.noise import Noise
+from ..tools.replaying import MODES, Replay, Tally, runs
 
 _SHOWN = 10  # rows of a kind
 

@@ -13,7 +13,7 @@ from .configuration import ConfigFile, require_config
 if TYPE_CHECKING:
     from ..config import Gateway
     from ..config.demand import Demand, Range
-    from ..planning import Load, Window
+    from ..tools.planning import Load, Window
 
 
 def plan(
@@ -39,7 +39,7 @@ def plan(
 
     Replicas with `store: memory` poll each for itself, and each keeps to the whole budget: divide it by their number.
     """
-    from ..planning import plan as reckon
+    from ..tools.planning import plan as reckon
 
     gateway = require_config(file)
     loads = reckon(gateway, topics=_numbers(topics or [], gateway), replicas=replicas)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..answers import Answer
     from ..clock import Clock
     from ..errors import PollError
-    from ..probing import Asked, Decode, Format, Report, Sample
+    from ..tools.probing import Asked, Decode, Format, Report, Sample
     from ..values import Validators
 
     Ask = Callable[[Validators], Awaitable[Answer]]
@@ -56,7 +56,7 @@ def probe(
     """Poll a backend for a while, and print a route for it; Ctrl-C ends the polling early."""
     from ..clock import Clock
     from ..errors import PollError
-    from ..probing import infer
+    from ..tools.probing import infer
 
     asked = _asked(url, headers or [], user, data, method)
     seconds = _seconds(duration)
@@ -86,7 +86,7 @@ class Watch:
 
     async def run(self, ask: Ask) -> None:
         """Poll until the time or the polls are used up, or the upstream turns out not to answer at all."""
-        from ..probing import Pace
+        from ..tools.probing import Pace
 
         pace = Pace.over(self.seconds, polls=self.max_polls)
         end = self.clock.now() + self.seconds
@@ -105,7 +105,7 @@ class Watch:
         """Ask every other time with the validators of the last answer, so that their honesty can be judged."""
         from ..answers import NO_VALIDATORS
         from ..errors import PollError
-        from ..probing import Sample
+        from ..tools.probing import Sample
 
         last = self.samples[-1] if self.samples else None
         is_turn = last is not None and last.asked_with == NO_VALIDATORS and last.answer.status == 200
@@ -159,7 +159,7 @@ def progress_to(stream: object, *, now: Callable[[], float] | None = None) -> Ca
 
 
 def _asked(url: str, headers: list[str], user: str | None, data: str | None, method: Method | None) -> Asked:
-    from ..probing import Asked
+    from ..tools.probing import Asked
 
     try:
         parts = urlsplit(url)
@@ -223,7 +223,7 @@ async def _connect(asked: Asked, clock: Clock, stack: AsyncExitStack) -> Ask:
 
 def _fields(asked: Asked) -> tuple[tuple[str, str], ...]:
     """Return the header fields to send: those asked for, and what follows from ``-u`` and ``-d``."""
-    from ..probing.asked import content_type
+    from ..tools.probing.asked import content_type
 
     fields = [*asked.headers]
     named = {name.lower() for name, _ in fields}
@@ -281,7 +281,7 @@ def _remedy(error: PollError) -> str:
 
 
 def _print(asked: Asked, report: Report, output: str) -> None:
-    from ..probing import as_json, write
+    from ..tools.probing import as_json, write
 
     if output == "json":
         print(json.dumps(as_json(asked, report), ensure_ascii=False, indent=2))

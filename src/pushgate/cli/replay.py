@@ -16,9 +16,9 @@ from .paint import legible
 if TYPE_CHECKING:
     from ..clock import Clock
     from ..config import Gateway
-    from ..recordings import Recorded
-    from ..replaying import Replay
     from ..routes import Route
+    from ..tools.recordings import Recorded
+    from ..tools.replaying import Replay
 
 DEFAULT = "gateway.yaml"
 _AD_HOC = "/replay"
@@ -63,7 +63,7 @@ def replay(
     became a document.
     """
     from ..clock import Clock
-    from ..recordings import timed
+    from ..tools.recordings import timed
 
     adhoc = {"key": key, "ignore": ignore or None, "select": select, "format": form}
     options = {name: _yaml(value) for name, value in adhoc.items() if value is not None} | _settings(more or [])
@@ -86,7 +86,7 @@ def replay(
 def _play(route: Route, series: Sequence[tuple[float, Recorded]], clock: Clock) -> Replay:
     """Let the series run; if that takes longer than two seconds, it is told how far it is."""
     from ..adapters.upstream.formats import decoder_for
-    from ..replaying import Replay
+    from ..tools.replaying import Replay
     from .probe import progress_to
 
     played = Replay(route, decoder_for(route))
@@ -190,7 +190,7 @@ def _yaml(value: str | list[str]) -> Any:
 
 
 def _series(files: Sequence[Path]) -> Iterator[Recorded]:
-    from ..recordings import INDEX, bodies, is_body, times_of
+    from ..tools.recordings import INDEX, bodies, is_body, times_of
 
     for place in files:
         if not place.exists():
@@ -208,7 +208,7 @@ def _series(files: Sequence[Path]) -> Iterator[Recorded]:
 
 
 def _recorded(body: Path, at: float | None) -> Recorded:
-    from ..recordings import META, recorded
+    from ..tools.recordings import META, recorded
 
     text = _text(body.with_name(body.name.partition(".")[0] + META))
     try:

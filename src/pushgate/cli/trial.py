@@ -19,18 +19,18 @@ from ..adapters.upstream.formats import decoder_for
 from ..adapters.upstream.formats.auto import kind_of
 from ..adapters.upstream.sources import Sources
 from ..answers import Answer
-from ..changes import Change
 from ..clock import Clock
 from ..config.upstreams import Upstream
+from ..documents.changes import Change
 from ..errors import PollError
 from ..feed import Feed
 from ..metrics import Metrics
-from ..narration import answer_lines, counted, cut
 from ..poller import Means
-from ..redaction import shown_body, shown_fields, shown_url
 from ..routes import Route, TopicName
 from ..store.memory import MemoryStore
-from ..tracing import Trace, TracedReception, TracedRecipe
+from ..tools.narration import answer_lines, counted, cut
+from ..tools.redaction import shown_body, shown_fields, shown_url
+from ..tools.tracing import Trace, TracedReception, TracedRecipe
 from ..values import UpstreamRequest, Validators
 
 # Told of every exchange with an upstream: what was asked, what came of it, and in how many seconds.

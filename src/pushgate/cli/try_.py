@@ -15,7 +15,7 @@ from .configuration import ConfigFile, require_config
 from .paint import Paint, legible
 
 if TYPE_CHECKING:
-    from ..redaction import Veil
+    from ..tools.redaction import Veil
     from ..values import Caller, Json, Principal
     from .target import Target
     from .trial import Trial
@@ -59,7 +59,7 @@ def try_(
 
     from ..errors import Refusal
     from ..logs import configure
-    from ..redaction import Veil, secrets_of
+    from ..tools.redaction import Veil, secrets_of
     from .target import find
 
     config = require_config(file)
@@ -267,7 +267,7 @@ def _pretty(document: Json) -> list[str]:
 
 
 def _operations(kind: str, data: Json) -> list[str]:
-    from ..narration import preview
+    from ..tools.narration import preview
 
     if kind != "patch" or not isinstance(data, list):
         return [preview(data)]

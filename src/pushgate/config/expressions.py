@@ -18,8 +18,8 @@ from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 from pydantic import BeforeValidator, WithJsonSchema
 
-from ..activehours import ActiveHours as Hours
-from ..localtimes import load_zone
+from ..schedules.activehours import ActiveHours as Hours
+from ..schedules.localtimes import load_zone
 from .scalars import text_of
 
 # Where the search for a cron expression's first time starts; any year before a leap year will do.

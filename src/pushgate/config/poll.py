@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from ..activehours import ActiveHours as Hours
-from ..crontimes import next_cron_time
-from ..localtimes import load_zone
 from ..quantities import duration_text
+from ..schedules.activehours import ActiveHours as Hours
+from ..schedules.crontimes import next_cron_time
+from ..schedules.localtimes import load_zone
 from .expressions import ActiveHours, Cron, JmesPath, Zone
 from .scalars import Count, Duration, Flag, Percentage, Period, PeriodOrNever, Text
 from .section import Section, given, misplaced, refuse_both

@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
-from ..changes import Change, Sealed
-from ..history import History, Limits, Past, nobody_knows
-from ..keys import Keys
-from ..patching import Operation
+from ..documents.changes import Change, Sealed
+from ..documents.history import History, Limits, Past, nobody_knows
+from ..documents.keys import Keys
+from ..documents.patching import Operation
 from ..values import Document, Encoding
 
 # What a byte of JSON costs in memory: 2.3 to 7.3 bytes as objects, in recorded documents of 20 backends, and now and

@@ -26,7 +26,7 @@ from ...config.upstreams import Upstream
 from ...errors import PollError, PollFailureReason
 from ...metrics import Metrics
 from ...quantities import duration_text
-from ...scheduling import clamp_retry_after
+from ...schedules.scheduling import clamp_retry_after
 
 log = structlog.get_logger()
 
