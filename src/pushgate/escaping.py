@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import quote_plus
 from xml.sax.saxutils import escape as escape_xml
 
@@ -14,6 +14,9 @@ from .errors import BadRequest
 
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
+
+# A JSON string (RFC 8259 section 7).
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
@@ -34,6 +37,12 @@ def content_type_of(headers: Mapping[str, str], body: str | None, *, is_form: bo
             return "text/xml; charset=utf-8"
         case _:
             return "text/plain; charset=utf-8"
+
+
+def outside_strings(text: str, names: Iterable[str]) -> list[str]:
+    """Return those names that stand in braces outside the strings of a JSON text, where no quote holds their values."""
+    bare = _STRING.sub("", text)
+    return [name for name in names if f"{{{name}}}" in bare]
 
 
 def escape_of(content_type: str) -> Escape | None:

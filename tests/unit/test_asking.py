@@ -14,6 +14,7 @@ from pushgate.asking import Question
 from pushgate.config.requests import Request
 from pushgate.config.upstreams import Upstream
 from pushgate.errors import BadRequest
+from pushgate.escaping import outside_strings
 from pushgate.values import UpstreamRequest
 
 NASTY = ["plain", 'a"b', "a\\b", "a&b=c", "<x>", "]]>", "{id}", "é☃", "a\nb", "' or 1=1", "%2e%2e"]
@@ -89,3 +90,12 @@ def test_a_socket_has_a_host_too() -> None:
     upstream = Upstream.model_validate({"url": "unix:///run/app.sock"})
     request = Question("/r", Request(), "u", {"u": upstream}).ask({}, query=[("a", "b c")], headers=[])
     assert (request.method, request.url, request.body) == ("GET", "http://localhost/r?a=b%20c", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "outside"),
+    [('{"a": {id}}', ["id"]), ('{"a": "{id}"}', []), ('{"a": "\\"{id}"}', []), ('["{id}", {id}]', ["id"]), ("{}", [])],
+)
+def test_where_no_quote_holds_a_value(body: str, outside: list[str]) -> None:
+    """Outside the strings of a JSON text a value could be any JSON at all."""
+    assert outside_strings(body, ["id"]) == outside

@@ -8,7 +8,7 @@ from itertools import product
 
 from pydantic import SecretStr
 
-from ..escaping import content_type_of, escape_of
+from ..escaping import content_type_of, escape_of, outside_strings
 from ..naming import PLACEHOLDER, fill_text, placeholders
 from .access import Claims
 from .credentials import claims_in, texts_of
@@ -121,13 +121,17 @@ def _bodies(place: Path, request: Request | Write, known: frozenset[str]) -> Ite
     """A value stands only where it can be escaped; a file's content is not looked at."""
     if not isinstance(request.body, str):
         return
-    content_type = content_type_of(request.headers, request.body, is_form=False)
-    if escape_of(content_type) is not None:
-        return
+    media_type = content_type_of(request.headers, request.body, is_form=False).partition(";")[0].strip().lower()
     outside = {f"{kind}.{name}" for kind, name in _OUTSIDE.findall(request.body)}
-    for name in sorted((placeholders(request.body) & known) | outside):
-        words = f"`{{{name}}}` cannot be escaped in a body of {content_type.partition(';')[0]}"
-        yield Finding((*place, "body"), f"{words}; send JSON, XML or a form")
+    names = sorted((placeholders(request.body) & known) | outside)
+    if escape_of(media_type) is None:
+        for name in names:
+            words = f"`{{{name}}}` cannot be escaped in a body of {media_type}"
+            yield Finding((*place, "body"), f"{words}; send JSON, XML or a form")
+    elif media_type.endswith(("/json", "+json")):
+        for name in outside_strings(request.body, names):
+            words = f"`{{{name}}}` stands outside the strings of the JSON, where a value could be anything"
+            yield Finding((*place, "body"), f"{words}; put it in quotes, or write the body as a mapping")
 
 
 def _templates(place: Path, request: Request | Write, known: frozenset[str]) -> Iterator[Finding]:
