@@ -13,10 +13,10 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from . import accept, fanout, machine, memory, poll, stall, topics
+from . import accept, fanout, machine, memory, poll, staleness, stall, topics, views
 from .table import Figure, Finding, NotMeasured, table
 
-BENCHES = ["fanout", "memory", "accept", "poll", "topics", "stall", "diff"]
+BENCHES = ["fanout", "memory", "accept", "poll", "topics", "stall", "views", "staleness", "diff"]
 
 
 def main() -> None:
@@ -37,6 +37,8 @@ def main() -> None:
             "poll": lambda: poll.measure(seconds=min(2.0, options.seconds), rounds=options.rounds),
             "topics": lambda: topics.measure(rounds=options.rounds),
             "stall": lambda: stall.measure(seconds=max(6.0, options.seconds), rounds=options.rounds),
+            "views": views.measure,
+            "staleness": staleness.measure,
             "diff": measure_diff,
         }
         for name in options.benches or benches:
