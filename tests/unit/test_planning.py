@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from pushgate import config
 from pushgate.cli import app
-from pushgate.tools.planning import Load, plan
+from pushgate.tools.planning import Load, fair_share, plan
 
 TEXT = """
 version: 1
@@ -35,7 +35,7 @@ def planned(text: str = TEXT, *, replicas: int = 1, **topics: int) -> Load:
 
 
 def test_routes_share_the_budget_of_their_upstream() -> None:
-    """500 topics at 5 s and two at 1 s are 102 requests a second; of 20, five times as long intervals are left."""
+    """500 topics at 5 s and two at 1 s are 102 requests a second; of 20, each topic gets one in 25 s."""
     load = planned()
     assert [(demand.route, demand.topics, demand.source) for demand in load.demands] == [
         ("/quotes/{symbol}", 500, "max_topics"),
@@ -43,9 +43,10 @@ def test_routes_share_the_budget_of_their_upstream() -> None:
     ]
     assert load.requests.most == pytest.approx(102)
     by_second, by_day = load.windows
-    assert (by_second.verdict, by_second.stretch) == ("stretches", pytest.approx(5.1))
+    assert (by_second.verdict, by_second.excess) == ("stretches", pytest.approx(5.1))
+    assert by_second.share == pytest.approx(20 / 502)
     assert by_day.asked.most == pytest.approx(102 * 86_400)
-    assert by_day.stretch == pytest.approx(8.8128)
+    assert by_day.excess == pytest.approx(8.8128)
     assert not load.fits
 
 
@@ -54,6 +55,17 @@ def test_a_budget_that_is_met_exactly_fits(quotes: int, verdict: str) -> None:
     """90 topics at 5 s beside two at 1 s are 20 requests a second, to the last one."""
     text = TEXT.replace(", 1000000/d", "")
     assert planned(text, quotes=quotes).windows[0].verdict == verdict
+
+
+def test_turns_go_round() -> None:
+    """A route that asks seldom gets what it asks; only those that ask more often than there are turns have to wait."""
+    text = TEXT.replace(", 1000000/d", "").replace("every: 1s", "every: 1m")
+    load = planned(text, quotes=200)
+    (window,) = load.windows
+    assert window.share == pytest.approx((20 - 2 / 60) / 200)
+    assert fair_share(load.demands, per_second=0.5) == pytest.approx(0.5 / 202)
+    assert fair_share(load.demands, per_second=load.requests.most) is None
+    assert fair_share([], per_second=1) is None
 
 
 def test_views_and_listeners_cost_nothing() -> None:
@@ -107,11 +119,11 @@ def test_the_plan_is_a_table_for_each_upstream(file: Path) -> None:
     assert result.stdout == (
         "upstream quotes: 102 requests per second\n"
         "  route             topics  polled every  requests/s\n"
-        "  /quotes/{symbol}  500*    5s → 44.1s    100\n"
-        "  /markets/{id}     2       1s → 8.81s    2\n"
+        "  /quotes/{symbol}  500*    5s → 43.4s    100\n"
+        "  /markets/{id}     2       1s → 43.4s    2\n"
         "  budget     asked\n"
-        "  20/s       102/s      intervals stretch to 5.1 times as long\n"
-        "  1000000/d  8812800/d  intervals stretch to 8.81 times as long\n"
+        "  20/s       102/s      5.1 times as much: intervals stretch, to a turn every 25.1s for each topic\n"
+        "  1000000/d  8812800/d  8.81 times as much: intervals stretch, to a turn every 43.4s for each topic\n"
         "\n"
         "upstream idle: 0 requests per second\n"
         "\n"
@@ -182,7 +194,7 @@ def test_every_verdict_has_its_words(file: Path) -> None:
     adaptive = TEXT.replace("every: 5s", "adaptive: {min: 1s, max: 10s}")
     file.write_text(adaptive)
     text = invoke(file, "--topics", "/quotes/{symbol}=100").stdout
-    assert "intervals may stretch, to 5.1 times as long at most" in text
+    assert "up to 5.1 times as much: intervals may stretch, to a turn every 5.1s for each topic" in text
     assert "1s to 10s → 8.81 times that" in text
     file.write_text(adaptive.replace("1000000/d]", "1000000/d], spent: fail"))
     assert "80% of the polls may fail" in invoke(file, "--topics", "/quotes/{symbol}=100").stdout

@@ -103,13 +103,14 @@ def _pace(demand: Demand, load: Load) -> str:
     """Say when a topic of the route is polled, and what the budget makes of that."""
     from ..quantities import duration_text
 
-    stretch = max((w.stretch for w in load.windows if w.verdict in ("stretches", "may stretch")), default=1.0)
-    if stretch == 1:
+    shares = [w.share for w in load.windows if w.share is not None and w.verdict in ("stretches", "may stretch")]
+    asked = demand.requests.most / demand.askers if demand.askers else 0.0
+    stretch = asked / min(shares, default=asked or 1.0)
+    if stretch <= 1:
         return demand.pace
     if demand.pace != duration_text(demand.interval):  # it varies
         return f"{demand.pace} → {_number(stretch)} times that"
-    longer = demand.interval * stretch
-    return f"{demand.pace} → {duration_text(round(longer)) if longer >= 60 else f'{longer:.3g}s'}"
+    return f"{demand.pace} → {_seconds(demand.interval * stretch)}"
 
 
 def _budget_row(window: Window, replicas: int) -> tuple[str, ...]:
@@ -118,14 +119,14 @@ def _budget_row(window: Window, replicas: int) -> tuple[str, ...]:
 
 
 def _verdict(window: Window, replicas: int) -> str:
-    failing = f"{1 - 1 / window.stretch:.0%} of the polls"
+    failing = f"{1 - 1 / window.excess:.0%} of the polls"
     match window.verdict:
         case "fits":
             return f"fits: {window.asked.most / window.rate.count:.0%} of it"
         case "stretches":
-            return f"intervals stretch to {_number(window.stretch)} times as long"
+            return f"{_number(window.excess)} times as much: intervals stretch, {_turns(window)}"
         case "may stretch":
-            return f"intervals may stretch, to {_number(window.stretch)} times as long at most"
+            return f"up to {_number(window.excess)} times as much: intervals may stretch, {_turns(window)}"
         case "fails":
             return f"up to {failing} fail"
         case "may fail":
@@ -134,6 +135,17 @@ def _verdict(window: Window, replicas: int) -> str:
             return f"can be exceeded: each of {replicas} replicas keeps to all of it; divide it by {replicas}"
         case _:
             assert_never(window.verdict)
+
+
+def _turns(window: Window) -> str:
+    assert window.share is not None, "what stretches is shared"
+    return f"to a turn every {_seconds(1 / window.share)} for each topic"
+
+
+def _seconds(seconds: float) -> str:
+    from ..quantities import duration_text
+
+    return duration_text(round(seconds)) if seconds >= 60 else f"{seconds:.3g}s"
 
 
 def _range(requests: Range) -> str:
@@ -169,7 +181,8 @@ def _record(load: Load) -> dict[str, Any]:
             "asked": _limits(window.asked),
             "allowed": window.rate.count,
             "verdict": window.verdict,
-            "stretch": window.stretch,
+            "excess": window.excess,
+            "share_per_second": window.share,
         }
         for window in load.windows
     ]

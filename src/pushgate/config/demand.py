@@ -59,6 +59,7 @@ class Demand:
     route: str
     upstream: str
     topics: int
+    askers: int  # who waits for turns: the topics, or the batches of them
     source: Source
     pace: str
     interval: float  # seconds between two polls of a topic, where they are furthest apart
@@ -84,9 +85,9 @@ def _demand(path: str, route: Route, upstream: str, topics: int, source: Source)
     request = Range(polls.least, polls.most * pages)
     batch = 1 if route.batch is None else route.batch.max
     pace = schedule_text(route.poll)
-    return Demand(
-        path, upstream, topics, source, pace, interval, request.times(1 / batch), request.times(ceil(topics / batch))
-    )
+    askers = ceil(topics / batch)
+    per_topic, requests = request.times(1 / batch), request.times(askers)
+    return Demand(path, upstream, topics, askers, source, pace, interval, per_topic, requests)
 
 
 def upstream_names(text: str, params: Mapping[str, str | tuple[str, ...]]) -> list[str]:

@@ -4,11 +4,12 @@ What a configuration will ask of its upstreams, held against their budgets: the 
 Rule 1: everything is per upstream and as that sees it: replicas that do not share a store poll each for itself, and
 keep to the budget each for itself.
 Rule 2: what is asked is a range, as ``config.demand`` says; a budget fits if its upper end does.
+Rule 3: what does not fit is shared as the gate shares it: every topic gets its turn as often as every other one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -26,11 +27,16 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One rate. ``asked``: requests in its time; ``stretch``: how many times as long intervals get at most."""
+    """
+    One rate. ``asked``: requests in its time; ``excess``: how many times as many as there may be, at most.
+
+    ``share``: the requests per second that a topic gets at most; None: as many as it asks.
+    """
 
     rate: Rate
     asked: Range
-    stretch: float
+    excess: float
+    share: float | None
     verdict: Verdict
 
 
@@ -64,14 +70,31 @@ def plan(gateway: Gateway, *, topics: Mapping[str, int], replicas: int) -> list[
 def _load(name: str, gateway: Gateway, asked: list[Demand], pollers: int) -> Load:
     of_one = sum((demand.requests for demand in asked), NOTHING)
     budget = gateway.upstreams[name].budget
-    windows = tuple(_window(rate, of_one, pollers, budget.spent) for rate in budget.rate)
+    windows = tuple(_window(rate, of_one, asked, pollers, budget.spent) for rate in budget.rate)
     of_all = tuple(replace(demand, requests=demand.requests.times(pollers)) for demand in asked)
     return Load(name, of_all, of_one.times(pollers), windows)
 
 
-def _window(rate: Rate, of_one: Range, pollers: int, spent: Literal["stretch", "fail"]) -> Window:
+def fair_share(demands: Sequence[Demand], *, per_second: float) -> float | None:
+    """
+    Return how many requests per second each topic gets where there are turns for so many; None: what it asks.
+
+    Turns go round, so whoever asks for less than its share gets that, and the others share the rest: max-min fairness.
+    """
+    asking = sorted((demand.requests.most / demand.askers, demand.askers) for demand in demands if demand.askers)
+    waiting, left = sum(askers for _, askers in asking), per_second
+    for asked, askers in asking:
+        if asked * waiting > left * (1 + ROUNDING):
+            return left / waiting
+        waiting, left = waiting - askers, left - asked * askers
+    return None
+
+
+def _window(
+    rate: Rate, of_one: Range, demands: Sequence[Demand], pollers: int, spent: Literal["stretch", "fail"]
+) -> Window:
     asked = of_one.times(rate.per)
-    stretch = max(1.0, asked.most / rate.count)
+    excess = max(1.0, asked.most / rate.count)
     limit = rate.count * (1 + ROUNDING)
     verdict: Verdict
     if asked.least > limit:
@@ -82,4 +105,4 @@ def _window(rate: Rate, of_one: Range, pollers: int, spent: Literal["stretch", "
         verdict = "fits"
     if pollers > 1 and min(asked.most, rate.count) * pollers > limit:
         verdict = "exceeds"
-    return Window(rate, asked.times(pollers), stretch, verdict)
+    return Window(rate, asked.times(pollers), excess, fair_share(demands, per_second=rate.per_second), verdict)
