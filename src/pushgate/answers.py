@@ -64,7 +64,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What is kept of the accepted answer; its body and type only for ``short_poll: raw``."""
+    """What is kept of the accepted answer; its body only for ``short_poll: raw``."""
 
     validators: Validators = NO_VALIDATORS
     body_hash: bytes | None = None  # the same bytes are not parsed again

@@ -77,7 +77,7 @@ class Reception:
             self.is_away = True
             self._refinery.forget()
         base = None if published is None or published.is_absent else Base(published.digest, published.snapshot)
-        known = self.accepted.body_hash
+        known = self.accepted.body_hash if self.accepted.content_type == answer.content_type else None
         return Commission(self._route.config, answer.body, answer.content_type, answer.at, base, known)
 
     def _come_home(self, published: Version | None) -> None:
@@ -121,9 +121,9 @@ class Reception:
                 return Unchanged(freshness=freshness)
 
     def _is_known(self, answer: Answer) -> bool:
-        """Whether the answer has the bytes of the accepted one."""
+        """Whether the answer is the accepted one again: the same bytes, and meant to be read in the same way."""
         self._body_hash = hash_of(answer.body)
-        return self._body_hash == self.accepted.body_hash
+        return self._body_hash == self.accepted.body_hash and self.accepted.content_type == answer.content_type
 
     def remember(self, answer: Answer, outcome: Outcome, state: State) -> None:
         """Keep what the next poll needs; ``state``: the topic's, now that it has heard of the outcome."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -73,6 +74,17 @@ def test_the_same_bytes_are_not_looked_at() -> None:
     take(one, answer([1]))
     assert take(one, answer([1], validators=Validators('"2"'), fresh_for=5.0)) == Unchanged(freshness=Freshness(5.0))
     assert one.validators(is_conditional=True) == Validators('"2"')
+
+
+def test_the_same_bytes_of_another_type_are_looked_at() -> None:
+    """Another charset makes another text of them, and a type that is not expected is a failed poll."""
+    one = reception(guards={"content_type": "application/json"})
+    take(one, answer([1]))
+    outcome = take(one, replace(answer([1]), content_type="application/json; charset=latin-1"))
+    assert isinstance(outcome, Answered) and outcome.news is None
+    with pytest.raises(PollError) as caught:
+        take(one, replace(answer([1]), content_type="text/html"))
+    assert caught.value.reason == "guard"
 
 
 def test_not_modified() -> None:
