@@ -61,6 +61,7 @@ class Feed:
         self.reception = Reception(route, means.decoder(route))
         self._means = means
         self._outlet = outlet
+        self._loop = asyncio.get_running_loop()  # Python 3.11 asks the kernel each time who the process is
         self._usual: UpstreamRequest | None = None  # the request of a poll that asks for everything
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None  # the poll under way, or the last one
@@ -141,12 +142,12 @@ class Feed:
 
     def _wake_in(self, delay: float) -> None:
         self._cancel_timer()
-        self._timer = asyncio.get_running_loop().call_later(delay, self._due)
+        self._timer = self._loop.call_later(delay, self._due)
 
     def _due(self) -> None:
-        due_at = self.topic.next_poll_at
-        commands = self._handle(Due())
-        if due_at is not None and any(isinstance(command, Poll) for command in commands):
+        due_at = self.topic.next_poll_at  # None while a poll is under way
+        self._handle(Due())
+        if due_at is not None and self.topic.is_polling:
             self._means.metrics.poll_lagged(self.route.name, seconds=max(0.0, self._means.clock.now() - due_at))
 
     def _obey(self, command: Command) -> None:
@@ -187,8 +188,9 @@ class Feed:
         began = self._means.clock.now()
         try:
             answer, event = await self._ask(began, is_conditional=is_conditional)
-            seconds = self._means.clock.now() - began
-            commands = self.topic.handle(event, self._moment())
+            at = self._moment()
+            seconds = at.now - began
+            commands = self.topic.handle(event, at)
             self._remember(answer, event)  # before anybody is told of it, who may ask for its very bytes
             self._obey_all(commands)
         except Exception as error:
