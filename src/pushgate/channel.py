@@ -12,7 +12,7 @@ Rule 3: nothing here awaits. Looking at the history and joining a lane are one s
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .answers import Accepted
 from .documents.changes import Change
@@ -127,17 +127,20 @@ class Channel:
         """Tell somebody the rest, and that it was the rest."""
         if not events or events[-1].kind != "end":
             events.append(self.history.end_event())
-        subscriber.send(opening + b"".join(map(subscriber.form, events)))
+        subscriber.send(opening + self._join_frames(events, subscriber.form))
         subscriber.finish()
 
     def _frame(self, events: Sequence[Event], form: Form) -> bytes:
         if len(events) != 1:
-            return b"".join(map(form, events))
+            return self._join_frames(events, form)
         event, data = self._framed.get(form, (None, b""))
         if event is not events[0]:
-            data = form(events[0])
+            data = form(events[0], self.name.text)
             self._framed[form] = events[0], data
         return data
+
+    def _join_frames(self, events: Iterable[Event], form: Form) -> bytes:
+        return b"".join(form(event, self.name.text) for event in events)
 
     def leave(self, subscriber: Subscriber) -> None:
         self._remove(subscriber)
@@ -161,7 +164,7 @@ class Channel:
         for (mode, form), lane in self._lanes.items():
             event = self.history.event(change, mode)
             if event is not None and lane:
-                self._fan_out(form(event), lane)
+                self._fan_out(form(event, self.name.text), lane)
         if change.after.is_end:
             self._finish_all()
         for subscriber in [one for one in self._behind if not one.is_paused]:
@@ -185,14 +188,14 @@ class Channel:
     def announced(self) -> None:
         event = self._status()
         for (_, form), lane in self._lanes.items():
-            data = form(event)
+            data = form(event, self.name.text)
             for subscriber in list(lane):
                 subscriber.send(data)
         for subscriber in self._behind:
             if subscriber.is_paused:
                 self._owed_status.add(subscriber)
             else:
-                subscriber.send(subscriber.form(event))
+                subscriber.send(subscriber.form(event, self.name.text))
 
     def _wake(self) -> None:
         for waiter in list(self._waiters):
@@ -227,7 +230,7 @@ class Channel:
             self._owed_status.discard(subscriber)
             events.append(self._status())
         if events:
-            subscriber.send(b"".join(map(subscriber.form, events)))
+            subscriber.send(self._join_frames(events, subscriber.form))
 
     def _replay(self, subscriber: Subscriber) -> Replay:
         replay = self.replay(subscriber.cursor, subscriber.mode)
@@ -267,7 +270,7 @@ class Channel:
     def beat(self, subscriber: Subscriber, *, opening: bytes = b"") -> None:
         """Send a heartbeat, or count it as missed and give the subscriber up in the end."""
         if not subscriber.is_paused:
-            subscriber.send(opening + subscriber.form(self._heartbeat(subscriber)))
+            subscriber.send(opening + subscriber.form(self._heartbeat(subscriber), self.name.text))
             return
         subscriber.missed_beats += 1
         if subscriber.missed_beats >= MAX_MISSED_BEATS:

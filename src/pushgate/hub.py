@@ -186,7 +186,7 @@ class Hub:
         """Give the subscribers of the next turn their heartbeat, and look after the memory."""
         self._relieve_memory()
         for subscriber in list(self._wheel[self._turn]):
-            subscriber.channel.beat(subscriber)
+            subscriber.beat()
         self._turn = (self._turn + 1) % WHEEL_TURNS
 
     def everyone(self) -> list[Subscriber]:

@@ -69,6 +69,10 @@ class Subscriber:
         self.missed_beats = 0
         self.channel.catch_up(self)
 
+    def beat(self) -> None:
+        """Give a sign of life."""
+        self.channel.beat(self)
+
     def abort(self) -> None:
         """Cut the connection without a word."""
         raise NotImplementedError

@@ -15,8 +15,8 @@ from .documents.changes import encode, timestamp
 from .errors import Refusal
 from .values import Event, Json, Status
 
-# An event as one client's transport gets it.
-Form: TypeAlias = Callable[[Event], bytes]
+# An event of a topic (by name) as one client's transport gets it.
+Form: TypeAlias = Callable[[Event, str], bytes]
 
 
 def envelope(event: Event) -> bytes:
@@ -34,13 +34,13 @@ def envelope(event: Event) -> bytes:
     return encode(head)[:-1] + b',"data":' + event.data + b"}"
 
 
-def sse_block(event: Event) -> bytes:
+def sse_block(event: Event, topic: str) -> bytes:
     """Return the event as a named SSE event whose data is nothing but the data."""
     lines = f"event: {event.kind}\ndata: ".encode() + event.data + b"\n\n"
     return lines if event.id is None else f"id: {event.id}\n".encode() + lines
 
 
-def sse_message(event: Event) -> bytes:
+def sse_message(event: Event, topic: str) -> bytes:
     """Return the event as an unnamed SSE message (for ``onmessage``) whose data is the envelope."""
     lines = b"data: " + envelope(event) + b"\n\n"
     return lines if event.id is None else f"id: {event.id}\n".encode() + lines
@@ -51,7 +51,7 @@ def sse_retry(delay: float) -> bytes:
     return f"retry: {round(delay * 1000)}\n".encode()
 
 
-def websocket_frame(event: Event) -> bytes:
+def websocket_frame(event: Event, topic: str) -> bytes:
     return text_frame(envelope(event))
 
 

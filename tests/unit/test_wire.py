@@ -50,35 +50,35 @@ def test_an_envelope_says_that_its_data_is_bytes() -> None:
     event = Event("snapshot", "E.1.S.H", 0.0, b'"AP8="', encoding="base64")
     told = {"event": "snapshot", "id": "E.1.S.H", "at": ENVELOPE["at"], "encoding": "base64", "data": "AP8="}
     assert [*json.loads(envelope(event)).items()] == [*told.items()]
-    assert sse_block(event) == b'id: E.1.S.H\nevent: snapshot\ndata: "AP8="\n\n'
+    assert sse_block(event, "/t") == b'id: E.1.S.H\nevent: snapshot\ndata: "AP8="\n\n'
 
 
 def test_an_sse_block_is_one_event() -> None:
     """The block has an id, a name and one data line with nothing around the data."""
-    (event,) = read_sse(sse_block(EVENT))
+    (event,) = read_sse(sse_block(EVENT, "/t"))
     assert (event["event"], event["id"], event["data"]) == ("patch", "E.1.S.H", ENVELOPE["data"])
     assert event["fields"] == {"id", "event", "data"}
-    assert sse_block(EVENT).count(b"\n") == 4
+    assert sse_block(EVENT, "/t").count(b"\n") == 4
 
 
 def test_a_block_without_id_leaves_the_last_one() -> None:
     """An event that is no position has no id line, so a client keeps the id it has."""
-    first, second = read_sse(sse_block(EVENT) + sse_block(BARE))
+    first, second = read_sse(sse_block(EVENT, "/t") + sse_block(BARE, "/t"))
     assert second["event"] == "heartbeat"
     assert second["id"] == first["id"] == "E.1.S.H"
-    assert b"id:" not in sse_block(BARE)
+    assert b"id:" not in sse_block(BARE, "/t")
 
 
 def test_a_message_is_for_onmessage() -> None:
     """Unnamed, its data is the envelope, and the id stands on its line too."""
-    (event,) = read_sse(sse_message(EVENT))
+    (event,) = read_sse(sse_message(EVENT, "/t"))
     assert (event["event"], event["id"], event["data"]) == ("message", "E.1.S.H", ENVELOPE)
 
 
 def test_retry_is_a_line_in_front_of_a_block() -> None:
     """``retry`` is in whole milliseconds and part of the block that follows."""
     assert sse_retry(1.2345) == b"retry: 1234\n"
-    (event,) = read_sse(sse_retry(2) + sse_block(EVENT))
+    (event,) = read_sse(sse_retry(2) + sse_block(EVENT, "/t"))
     assert event["fields"] == {"retry", "id", "event", "data"}
 
 
@@ -93,7 +93,7 @@ def test_frames_of_every_length(size: int) -> None:
 
 def test_a_websocket_event_is_an_envelope_in_a_frame() -> None:
     """One envelope in each text message."""
-    ((opcode, payload),) = read_frames(websocket_frame(EVENT))
+    ((opcode, payload),) = read_frames(websocket_frame(EVENT, "/t"))
     assert (opcode, json.loads(payload)) == (1, ENVELOPE)
 
 

@@ -18,6 +18,9 @@ MAX_MESSAGE_BYTES = 64 * 1024
 # How long a client may take to answer a close frame.
 CLOSE_TIMEOUT = 5.0
 
+# How long what a client was still sending is read and thrown away.
+HANG_UP_TIMEOUT = 2.0
+
 
 class Conversation:
     """One client's side of the protocol; ``transport`` is None before the socket is ours and after it is gone."""
@@ -64,7 +67,7 @@ class Conversation:
             return
         self.protocol.send_close(code, reason[:120])
         self.flush()
-        self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.transport.abort)
+        self._end_soon(self.transport, CLOSE_TIMEOUT)
 
     def flush(self) -> None:
         """Write what the protocol wants written; the empty piece is its wish to close."""
@@ -74,7 +77,23 @@ class Conversation:
             if piece:
                 self.transport.write(piece)
             else:
-                self.transport.close()
+                self._hang_up(self.transport)
+
+    def _hang_up(self, transport: asyncio.Transport) -> None:
+        """
+        Say that nothing more will come, and listen on while the client may still be sending.
+
+        A socket that is closed with something unread in it is reset, and the client would never see why.
+        """
+        if self.protocol.close_rcvd is not None or not transport.can_write_eof():
+            transport.close()
+            return
+        transport.write_eof()
+        self._end_soon(transport, HANG_UP_TIMEOUT)
+
+    def _end_soon(self, transport: asyncio.Transport, delay: float) -> None:
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().call_later(delay, transport.abort)
 
     def end(self) -> None:
         self.transport = None

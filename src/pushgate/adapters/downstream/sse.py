@@ -67,7 +67,7 @@ class EventStream(Subscriber):
 
     def refuse(self, refusal: Refusal) -> None:
         if self._transport is not None:
-            self.send(self.form(self.channel.problem(refusal)))
+            self.send(self.form(self.channel.problem(refusal), self.channel.name.text))
             self._transport.close()
 
     # What the transport says.
@@ -117,4 +117,4 @@ def open_stream(
 
 def refuse_reconnect(refusal: Refusal, ask: Ask, *, at: float, retry: float) -> Reply:
     """Refuse an EventSource so that it comes back: it never does after another status than 200."""
-    return Reply(200, FIELDS, sse_retry(retry) + form_of(ask)(problem_event(refusal, at=at)))
+    return Reply(200, FIELDS, sse_retry(retry) + form_of(ask)(problem_event(refusal, at=at), ""))

@@ -120,7 +120,7 @@ class WebSocketStream(Subscriber):
             if self._conversation.is_open:
                 self._hear(message)
         if not self._conversation.is_open:
-            self._leave()
+            self._fall_silent()
 
     def eof_received(self) -> bool:
         return False
@@ -183,8 +183,17 @@ class WebSocketStream(Subscriber):
             self.channel.leave(self)
 
     def _close(self, code: int, reason: str) -> None:
-        self._leave()
+        self._fall_silent()
         self._conversation.close(code, reason)
+
+    def _fall_silent(self) -> None:
+        """A close frame is the last that an endpoint sends (RFC 6455 section 5.5.1); heartbeats go on until the end."""
+        self._leave()
+        self.send = _nothing_more
+
+
+def _nothing_more(data: bytes) -> None:
+    """Where events go after a close frame."""
 
 
 def _not_yet(data: bytes) -> None:
