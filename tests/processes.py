@@ -152,6 +152,7 @@ class GatewayProcess:
         self.ws_url = f"ws://127.0.0.1:{self.port}"
         self.admin_url = f"http://127.0.0.1:{self.admin_port}"
         server = {
+            "drain": {"window": "0s"},  # a test does not wait for clients to leave unless that is its subject
             **config.get("server", {}),
             "listen": f"127.0.0.1:{self.port}",
             "admin": {"listen": f"127.0.0.1:{self.admin_port}"},

@@ -13,6 +13,7 @@ SRC = Path(__file__).parents[1] / "src" / "pushgate"
 # Each module may import only the modules above it. Inside a package, only what stands above it in PARTS or beside it.
 PURE = [
     "errors",
+    "packing",
     "values",
     "quantities",
     "naming",
@@ -26,6 +27,7 @@ PURE = [
     "freshness",
     "wire",
     "budgeting",
+    "admission",
     "config",
     "paging",
     "batching",
@@ -39,10 +41,14 @@ PURE = [
     "workbench",
     "reception",
     "negotiation",
+    "sets",
+    "wishes",
+    "generation",
     "tools",
 ]
 SHELL = [
     "clock",
+    "alarms",
     "metrics",
     "logs",
     "heap",
@@ -55,7 +61,11 @@ SHELL = [
     "polled",
     "viewing",
     "hub",
+    "departures",
+    "succession",
     "adapters",
+    "changeover",
+    "reload",
     "gateway",
     "cli",
 ]
@@ -65,7 +75,7 @@ ORDER = ["__init__", *PURE, *SHELL, "__main__"]
 INSIDE = {
     "documents": [
         *("equality", "patching", "pointers", "keys", "alignment", "diffing", "quieting", "ordering", "guarding"),
-        *("selecting", "changes", "history"),
+        *("selecting", "changes", "cursors", "history"),
     ],
     "schedules": [
         "localtimes",

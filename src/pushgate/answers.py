@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Literal
 
+from .packing import Parcel
 from .values import UNREAD, Json, Unread, Validators
 
 NO_VALIDATORS = Validators()
@@ -68,13 +69,13 @@ class Accepted:
 
     validators: Validators = NO_VALIDATORS
     body_hash: bytes | None = None  # the same bytes are not parsed again
-    body: bytes | None = None
+    body: Parcel | None = None
     content_type: str = ""
     renewable_for: float | None = None
 
     @classmethod
     def of(cls, answer: Answer, body_hash: bytes | None, *, with_body: bool) -> Accepted:
-        body = answer.body if with_body else None
+        body = Parcel(answer.body) if with_body else None
         return cls(_lasting(answer), body_hash, body, answer.content_type, answer.renewable_for)
 
     def in_doubt(self) -> Accepted:

@@ -12,7 +12,7 @@ Rule 3: nothing here awaits. Looking at the history and joining a lane are one s
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from .answers import Accepted
 from .documents.changes import Change
@@ -89,6 +89,9 @@ class Channel:
 
     # Joining and leaving.
 
+    def listeners(self) -> list[Subscriber | Waiter]:
+        return [*(one for lane in self._lanes.values() for one in lane), *self._behind, *self._waiters]
+
     def joined(self) -> None:
         """Somebody listens who did not before."""
         self.feed.joined()
@@ -104,43 +107,48 @@ class Channel:
         subscriber.bare_at = None
         self._behind[subscriber] = None
         latest = self.history.latest
+        if subscriber.is_paused:  # one of many on a connection that takes nothing for now
+            if cursor == "now" and latest is not None:
+                subscriber.cursor = self.history.head(subscriber.mode)
+            if self.state != "live":
+                self._owed_status.add(subscriber)
+            return
         if self.history.is_ended:
             replay = self._replay(subscriber)
             self._go_live(subscriber)
             self._finish(subscriber, list(replay.events), opening=opening)
             return
-        if latest is None:
-            events = [self._heartbeat(subscriber)]
-        elif cursor == "now":
+        events: list[Event] = []
+        if cursor == "now" and latest is not None:
             subscriber.bare_at = latest.number
             self._go_live(subscriber)
-            events = [self._heartbeat(subscriber)]
-        else:
+        elif latest is not None:
             replay = self._replay(subscriber)
             self._go_live(subscriber)
-            events = list(replay.events) or [self._heartbeat(subscriber)]
+            events += replay.events
+        if subscriber.is_beating and not events:
+            events.append(self._heartbeat(subscriber))
         if self.state != "live":
             events.append(self._status())
-        subscriber.send(opening + self._frame(events, subscriber.form))
+        subscriber.tell(self._frames(events, subscriber.form), opening=opening)
 
     def _finish(self, subscriber: Subscriber, events: list[Event], *, opening: bytes = b"") -> None:
         """Tell somebody the rest, and that it was the rest."""
         if not events or events[-1].kind != "end":
             events.append(self.history.end_event())
-        subscriber.send(opening + self._join_frames(events, subscriber.form))
+        subscriber.tell(self._frames(events, subscriber.form), opening=opening)
         subscriber.finish()
 
-    def _frame(self, events: Sequence[Event], form: Form) -> bytes:
-        if len(events) != 1:
-            return self._join_frames(events, form)
-        event, data = self._framed.get(form, (None, b""))
-        if event is not events[0]:
-            data = form(events[0], self.name.text)
-            self._framed[form] = events[0], data
-        return data
+    def _frames(self, events: Iterable[Event], form: Form) -> list[tuple[Event, bytes]]:
+        return [(event, self._frame(event, form)) for event in events]
 
-    def _join_frames(self, events: Iterable[Event], form: Form) -> bytes:
-        return b"".join(form(event, self.name.text) for event in events)
+    def _frame(self, event: Event, form: Form) -> bytes:
+        framed, data = self._framed.get(form, (None, b""))
+        if framed is not event:
+            data = form(event, self.name.text)
+            if event.kind in ("snapshot", "gone"):
+                self._framed[form] = event, data
+        return data
 
     def leave(self, subscriber: Subscriber) -> None:
         self._remove(subscriber)
@@ -165,6 +173,9 @@ class Channel:
             event = self.history.event(change, mode)
             if event is not None and lane:
                 self._fan_out(form(event, self.name.text), lane)
+            elif event is None:
+                for subscriber in lane:
+                    subscriber.passed()
         if change.after.is_end:
             self._finish_all()
         for subscriber in [one for one in self._behind if not one.is_paused]:
@@ -179,23 +190,20 @@ class Channel:
     def send_away(self, refusal: Refusal) -> None:
         """End everybody's subscription: the upstream no longer shows them this."""
         self._framed.clear()
-        for lane in [*self._lanes.values(), self._behind]:
-            for subscriber in list(lane):
-                subscriber.refuse(refusal)
-        for waiter in list(self._waiters):
-            waiter.refuse(refusal)
+        for listener in self.listeners():
+            listener.refuse(refusal)
 
     def announced(self) -> None:
         event = self._status()
         for (_, form), lane in self._lanes.items():
             data = form(event, self.name.text)
             for subscriber in list(lane):
-                subscriber.send(data)
+                subscriber.note(data)
         for subscriber in self._behind:
             if subscriber.is_paused:
                 self._owed_status.add(subscriber)
             else:
-                subscriber.send(subscriber.form(event, self.name.text))
+                subscriber.note(subscriber.form(event, self.name.text))
 
     def _wake(self) -> None:
         for waiter in list(self._waiters):
@@ -206,6 +214,12 @@ class Channel:
         for subscriber in subscribers:
             subscriber.send(data)
         self._metrics.delivered(self.route.name, subscribers[0].transport_name, len(subscribers))
+
+    def start_over(self) -> None:
+        """Something else will be published here from now on, and nobody has seen it yet."""
+        self._framed.clear()
+        for subscriber in [one for lane in self._lanes.values() for one in lane]:
+            self.fall_behind(subscriber)
 
     # Falling behind and catching up.
 
@@ -229,8 +243,7 @@ class Channel:
         if subscriber in self._owed_status:
             self._owed_status.discard(subscriber)
             events.append(self._status())
-        if events:
-            subscriber.send(self._join_frames(events, subscriber.form))
+        subscriber.tell(self._frames(events, subscriber.form))
 
     def _replay(self, subscriber: Subscriber) -> Replay:
         replay = self.replay(subscriber.cursor, subscriber.mode)

@@ -18,6 +18,7 @@ Every exception that pushgate raises, as a tree.
         - UpstreamFailed          502  1013
         - Overloaded              503  1013
         - Draining                503  1012
+        - Reloaded                503  1012
         - UpstreamTimedOut        504  1013
 
 A refusal knows its HTTP status, its stable problem code (RFC 9457 extension member ``code``), its WebSocket close
@@ -169,11 +170,23 @@ class UpstreamFailed(Refusal):
 
 
 class Overloaded(Refusal):
+    """There is no room, or not so fast; ``limit`` names which limit says so, where that is counted."""
+
     status, code, close_code = 503, "overloaded", 1013
+
+    def __init__(self, message: str, *, retry_after: float, limit: str | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.limit = limit
 
 
 class Draining(Refusal):
     status, code, close_code = 503, "draining", 1012
+
+
+class Reloaded(Refusal):
+    """Under the new configuration the topic has to be asked for anew; it may well be there."""
+
+    status, code, close_code = 503, "reloaded", 1012
 
 
 class UpstreamTimedOut(Refusal):

@@ -50,11 +50,12 @@ log = structlog.get_logger()
 class Feed:
     """One topic that is polled, and its history."""
 
-    def __init__(self, route: Route, name: TopicName, means: Means, outlet: Outlet) -> None:
+    def __init__(self, route: Route, name: TopicName, means: Means, outlet: Outlet, *, listeners: int = 0) -> None:
         self.route = route
         self.name = name
         now = means.clock.now()
-        self.topic = Topic(route.terms, route.timetable(now), now=now, is_standing=name in route.standing)
+        is_standing = name in route.standing
+        self.topic = Topic(route.terms, route.timetable(now), now=now, is_standing=is_standing, listeners=listeners)
         self.history = means.log.open(
             scope=f"{name.key}\n{route.definition}", limits=route.limits, keys=route.keys, encoding=route.encoding
         )
@@ -120,8 +121,31 @@ class Feed:
         self._cancel_timer()
         if self._task is not None:
             self._task.cancel()
-        if self._means.workshop is not None and self.reception.is_away:
+        if self.reception.is_away:
+            self._forget_away()
+
+    def _forget_away(self) -> None:
+        if self._means.workshop is not None:
             self._means.workshop.forget(self.name.key)
+
+    def revise(self, route: Route, name: TopicName) -> None:
+        """Go on by another configuration that publishes the same; a poll under way is not disturbed."""
+        is_same = route.config.pacing == self.route.config.pacing
+        timetable = None if is_same else route.timetable(self._means.clock.now())
+        self.route, self.name, self._usual = route, name, None
+        self.history.limits = route.limits
+        was_away = self.reception.is_away
+        self.reception.revise(route, self.history.latest)
+        if was_away and not self.reception.is_away:
+            self._forget_away()
+        is_standing = name in route.standing
+        self._obey_all(self.topic.revise(route.terms, timetable, is_standing=is_standing, at=self._moment()))
+
+    def renewed(self, route: Route, name: TopicName) -> Feed:
+        """End for good, and return the feed of what the topic is now, for the same listeners."""
+        self.stop()
+        self._means.log.forget(self.history)
+        return Feed(route, name, self._means, self._outlet, listeners=self.topic.listeners)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -2,8 +2,7 @@
 The composition root: from a configuration to a running gateway, and back to nothing.
 
 Everything that the other modules take as an argument is made here and introduced to each other. ``Gateway.run`` lasts
-until it is told to stop; then no connection is accepted any more, every stream is told when to come back, every parked
-long poll is answered, and the process is left as it was found.
+until it is told to stop; then it drains, and the process is left as it was found.
 """
 
 from __future__ import annotations
@@ -17,77 +16,93 @@ import structlog
 from aiohttp import web
 
 from .adapters.admin import Admin
+from .adapters.downstream.door import Door
 from .adapters.downstream.front import Front
 from .adapters.downstream.handover import listen
 from .adapters.downstream.writing import Writer
+from .adapters.draining import DrainSwitch
+from .adapters.reloading import ReloadSwitch
 from .adapters.upstream.budget import Gate
 from .adapters.upstream.fetch import HttpFetch
 from .adapters.upstream.formats import decoder_for
 from .adapters.upstream.sources import Sources
 from .adapters.workshop.process import Workshop
-from .budgeting import start_delays
+from .admission import Admission
+from .changeover import Changeover, show_limits
 from .clock import Clock
 from .config.addresses import Address
 from .config.gateway import Gateway as Config
+from .departures import Departures
+from .generation import Generation
 from .hub import WHEEL_TURNS, Hub
 from .metrics import Metrics
-from .naming import Router
 from .poller import Means
-from .routes import Route, TopicName
+from .reload import Reloads, Source
 from .store.memory import MemoryStore
-from .views import ViewRoute
+from .succession import Tally, begin, open_standing
 
 log = structlog.get_logger()
 
 # An idle keep-alive connection is closed after this; longer than the 60 s that most proxies keep theirs.
 KEEP_ALIVE = 75.0
 
-# A request line holds at most a path, a query and a cursor.
-MAX_LINE_BYTES = 16 * 1024
+# A request line holds at most a path, a query and a cursor; or the names of hundreds of topics, each with its cursor.
+MAX_LINE_BYTES = 64 * 1024
 
-# How long the last words to streams may take to be written before the connections are cut.
-GRACE = 2.0
+# Requests that are still under way when everybody has left, or has had the time to, are given no more than this.
+CUT_AFTER = 0.5
 
 
 class Gateway:
-    """One running gateway. ``address`` and ``admin_address`` are (host, port) once ``run`` has bound them."""
+    """
+    One running gateway. ``address`` and ``admin_address`` are (host, port) once ``run`` has bound them.
 
-    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
-        self.config = config
+    ``source``: where the configuration was read from, if it can be read again while the gateway runs.
+    """
+
+    def __init__(self, config: Config, *, clock: Clock | None = None, source: Source | None = None) -> None:
+        self._generation = Generation(config)
+        self._source = source
         self.clock = clock or Clock()
         self.metrics = Metrics()
         self.address: tuple[str, int] | None = None
         self.admin_address: tuple[str, int] | None = None
         self.is_ready = False
-        shown = {view.from_ for view in config.views.values()}
-        routes = {
-            path: Route(path, route, config.upstreams, has_views=path in shown) for path, route in config.routes.items()
-        }
-        views = [ViewRoute(path, view, routes[view.from_]) for path, view in config.views.items()]
-        self._routes = [*routes.values()]
-        self._entries: list[Route | ViewRoute] = [*self._routes, *views]
-        self._router = Router((entry.template, entry) for entry in self._entries)
+        self.departures: Departures | None = None  # while it serves
+        self.reloads: Reloads | None = None  # likewise
+        self._ages: list[asyncio.Task[None]] = []  # none, if streams may grow as old as they like
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._generation.config
+
+    def ask_reload(self) -> None:
+        """Take over soon what the file says; what comes of it, the log tells."""
+        if self.reloads is not None:
+            self.reloads.ask()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set; raises what ``serving`` raises."""
+        """Serve until ``stop`` is set, then drain; raises what ``serving`` raises."""
         async with self.serving():
             await stop.wait()  # no timeout: a gateway runs until it is told to stop
+            drain = self.config.server.drain
+            assert self.departures is not None, "it serves"
+            await self.departures.finish(window=drain.window, grace=drain.grace)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Gateway]:
-        """Serve as long as the context is open; raises OSError if an address cannot be bound."""
+        """
+        Serve as long as the context is open; raises OSError if an address cannot be bound.
+
+        Whoever is still here when it closes is told to leave at once.
+        """
         server = self.config.server
         async with AsyncExitStack() as stack:
-            public = stack.enter_context(
-                closing(listen(server.listen.host, server.listen.port, heartbeat=server.heartbeat))
-            )
+            listener = listen(server.listen.host, server.listen.port, heartbeat=server.heartbeat)
+            public = stack.enter_context(closing(listener))
             private = stack.enter_context(closing(_bind(server.admin.listen)))
-            gates = {
-                name: Gate(name, upstream, self.clock, self.metrics) for name, upstream in self.config.upstreams.items()
-            }
-            http = await stack.enter_async_context(
-                HttpFetch(self.config.upstreams, self.clock, gates=gates, refreshed=self.metrics.credentials_refreshed)
-            )
+            gates, http = await self._reach_upstreams(stack)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             store = MemoryStore(self.clock.token(), limit=server.limits.memory)
             sources = Sources(http, gates, self.clock, tasks)
@@ -96,25 +111,41 @@ class Gateway:
             hub = Hub(means, max_topics=server.limits.topics)
             self.metrics.watch_upstreams(gates.values(), hub.polled_upstreams)
             self.metrics.watch_memory(store.usage)
-            front = Front(server, self._router, hub, self.clock)
-            front.writer = Writer(http, self._entries, hub)
-            await self._listen(stack, front, hub, public, private)
-            background = tasks.create_task(self._beat(hub), name="heartbeats")
-            self._start_standing(hub)
+            door, departures = self._open_door(hub, tasks)
+            front = Front(server, self._generation.router, hub, self.clock, door)
+            front.writer = Writer(http, self._generation.entries.values(), hub)
+            parts = Changeover(gates, http, store, hub, door, front, public, self.metrics, self.clock)
+            reloads = self._prepare_reloads(parts, departures, tasks)
+            await self._listen(stack, front, public, self._admin(hub, departures, reloads), private)
+            background = [
+                tasks.create_task(self._beat(hub), name="heartbeats"),
+                tasks.create_task(reloads.obey(), name="reloads"),
+                tasks.create_task(reloads.watch(), name="file watch"),
+            ]
+            self._watch_ages(departures, tasks)
+            begin(open_standing(hub, self._generation), chance=self.clock.chance())
             self.is_ready = True
             try:
                 yield self
             finally:
                 self.is_ready = False
-                front.is_draining = True
-                background.cancel()
-                await self._say_farewell(hub, front)
+                reloads.end()
+                for task in [*background, *self._ages]:
+                    task.cancel()
+                await departures.close()
                 hub.close()
                 sources.stop()
                 workshop.stop()
 
+    async def _reach_upstreams(self, stack: AsyncExitStack) -> tuple[dict[str, Gate], HttpFetch]:
+        """Return what it takes to ask the upstreams, for as long as the stack lasts."""
+        upstreams, metrics = self.config.upstreams, self.metrics
+        gates = {name: Gate(name, upstream, self.clock, metrics) for name, upstream in upstreams.items()}
+        http = HttpFetch(upstreams, self.clock, gates=gates, refreshed=metrics.credentials_refreshed)
+        return gates, await stack.enter_async_context(http)
+
     async def _listen(
-        self, stack: AsyncExitStack, front: Front, hub: Hub, public: socket.socket, private: socket.socket
+        self, stack: AsyncExitStack, front: Front, public: socket.socket, admin: Admin, private: socket.socket
     ) -> None:
         front.server = web.Server(
             front,
@@ -125,40 +156,63 @@ class Gateway:
             tcp_keepalive=False,  # every connection inherits it from the listener
         )
         self.address = await _serve(stack, front.server, public)
-        admin = web.Server(Admin(self.metrics, lambda: self.is_ready, hub.topics), access_log=None)
-        self.admin_address = await _serve(stack, admin, private)
+        self.admin_address = await _serve(stack, web.Server(admin, access_log=None), private)
         log.info("gateway.listening", address=self.address, admin=self.admin_address)
+
+    def _admin(self, hub: Hub, departures: Departures, reloads: Reloads) -> Admin:
+        host = self.config.server.admin.listen.host
+        drain = DrainSwitch(departures, window=lambda: self.config.server.drain.window, listen=host)
+        reload = ReloadSwitch(reloads.tell, listen=host)
+        return Admin(self.metrics, self._is_welcoming, hub.topics, drain, reload)
+
+    def _is_welcoming(self) -> bool:
+        return self.is_ready and self.departures is not None and not self.departures.is_draining
 
     async def _beat(self, hub: Hub) -> None:
         while True:
             await self.clock.sleep(self.config.server.heartbeat / WHEEL_TURNS)
             hub.turn_wheel()
 
-    def _start_standing(self, hub: Hub) -> None:
-        """Begin to poll what is polled by itself: no stampede, but one after the other of each upstream's topics."""
-        standing: dict[str, list[tuple[Route, TopicName]]] = {}
-        for route in self._routes:
-            for name in sorted(route.standing, key=lambda name: name.text):
-                standing.setdefault(route.upstream_of(name), []).append((route, name))
-        for topics in standing.values():
-            delays = start_delays([route.pace for route, _ in topics], chance=self.clock.chance())
-            for (route, name), delay in zip(topics, delays, strict=True):
-                hub.channel(route, name).feed.start(delay=delay)
+    def _watch_ages(self, departures: Departures, tasks: asyncio.TaskGroup) -> None:
+        """Have streams leave at their age, if the configuration in force gives them one."""
+        while self._ages:
+            self._ages.pop().cancel()
+        limit = self.config.server.max_connection_age
+        if limit is not None:
+            self._ages.append(tasks.create_task(departures.watch_ages(limit), name="ages"))
 
-    async def _say_farewell(self, hub: Hub, front: Front) -> None:
-        """Tell every stream when to come back, each at a moment of its own; cut whoever does not take it in time."""
-        hub.finish_waiting()
-        for subscriber in hub.everyone():
-            subscriber.farewell(retry_after=front.retry)
-        deadline = self.clock.now() + GRACE
-        while hub.connections and self.clock.now() < deadline:
-            await self.clock.sleep(0.02)
-        for subscriber in hub.everyone():
-            subscriber.abort()
+    def _prepare_reloads(self, changeover: Changeover, departures: Departures, tasks: asyncio.TaskGroup) -> Reloads:
+        def take_over(generation: Generation) -> Tally:
+            before, self._generation = self.config, generation
+            if before.server.max_connection_age != self.config.server.max_connection_age:
+                self._watch_ages(departures, tasks)
+            return changeover.take_over(generation)
+
+        self.reloads = Reloads(
+            self._source,
+            self._generation,
+            check=changeover.check,
+            take_over=take_over,
+            tidy=changeover.http.close_retired,
+            metrics=self.metrics,
+            clock=self.clock,
+        )
+        return self.reloads
+
+    def _open_door(self, hub: Hub, tasks: asyncio.TaskGroup) -> tuple[Door, Departures]:
+        """Return who lets clients in, and who sees them off; each has to know the other."""
+        limits, metrics = self.config.server.limits, self.metrics
+        admission = Admission(limits.accept_rate)
+        door = Door(hub, self.clock, metrics, max_connections=limits.connections, admission=admission)
+        departures = Departures(hub, self.clock, tasks, retry=lambda: door.retry)
+        door.departures = self.departures = departures
+        show_limits(metrics, limits)
+        metrics.watch_draining(lambda: departures.is_draining)
+        return door, departures
 
 
 async def _serve(stack: AsyncExitStack, server: web.Server, listener: socket.socket) -> tuple[str, int]:
-    runner = web.ServerRunner(server, shutdown_timeout=GRACE)
+    runner = web.ServerRunner(server, shutdown_timeout=CUT_AFTER)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.SockSite(runner, listener, backlog=4096).start()

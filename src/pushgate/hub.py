@@ -7,17 +7,19 @@ is idle, a new one is refused.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import structlog
 
+from .alarms import Alarms
 from .channel import Channel
-from .errors import Overloaded
+from .errors import Overloaded, Refusal
 from .naming import fill_text
 from .polled import Dependent, PolledChannel
 from .poller import Means
 from .routes import Route, TopicName
-from .subscriber import Subscriber, Waiter
+from .subscriber import Asker, Stream, Subscriber
 from .viewing import ViewChannel
 from .views import ViewRoute
 
@@ -38,16 +40,17 @@ class Hub:
 
     def __init__(self, means: Means, *, max_topics: int) -> None:
         self._means = means
-        self._max_topics = max_topics
+        self.max_topics = max_topics
         self._channels: dict[str, PolledChannel] = {}
         self._views: dict[str, ViewChannel] = {}  # as many as topics may be; they cost less
         self._per_route: dict[str, int] = {}
-        self._wheel: list[dict[Subscriber, None]] = [{} for _ in range(WHEEL_TURNS)]
+        self._wheel: list[dict[Stream, None]] = [{} for _ in range(WHEEL_TURNS)]
         self._turn = 0
-        self._parked: dict[Waiter, None] = {}
+        self.parked: Alarms[Asker] = Alarms()  # each with the end of its wait
         self._streams = 0
         self._reminded_at = float("-inf")
         means.metrics.watch_subscribers(self._count_subscribers)
+        means.metrics.watch_connections(self._count_connections)
 
     def channel(self, route: Route | ViewRoute, name: TopicName) -> Channel:
         """
@@ -60,6 +63,10 @@ class Hub:
     def topics(self) -> list[PolledChannel]:
         """Return the topics that are alive."""
         return [*self._channels.values()]
+
+    def views(self) -> list[ViewChannel]:
+        """Return the views that are alive."""
+        return [*self._views.values()]
 
     def find(self, name: TopicName) -> PolledChannel | None:
         """Return the channel of a topic that is polled, if it is alive."""
@@ -79,7 +86,7 @@ class Hub:
         view = self._views.get(name.key)
         if view is None:
             assert name.parent is not None, "a view is named with its parent"
-            if len(self._views) >= self._max_topics:
+            if len(self._views) >= self.max_topics:
                 self._forget_one_view()
             parent = self._topic(route.parent, name.parent)
             view = self._views[name.key] = ViewChannel(route, name, parent, self._means)
@@ -90,7 +97,7 @@ class Hub:
             if view.is_idle:
                 self._forget_view(view)
                 return
-        complaint = f"there are {self._max_topics} live views already (server.limits.topics)"
+        complaint = f"there are {self.max_topics} live views already (server.limits.topics)"
         raise Overloaded(complaint, retry_after=COME_BACK)
 
     def _forget_view(self, view: Dependent) -> None:
@@ -100,8 +107,8 @@ class Hub:
     def _make_room(self, route: Route) -> None:
         if self._per_route.get(route.name, 0) >= route.config.max_topics:
             self._forget_one(route, f"{route.name} has {route.config.max_topics} live topics already (max_topics)")
-        if len(self._channels) >= self._max_topics:
-            self._forget_one(None, f"there are {self._max_topics} live topics already (server.limits.topics)")
+        if len(self._channels) >= self.max_topics:
+            self._forget_one(None, f"there are {self.max_topics} live topics already (server.limits.topics)")
         self._relieve_memory()
         if self._means.log.is_full():
             complaint = "the documents in use take all the memory there may be (server.limits.memory)"
@@ -142,6 +149,22 @@ class Hub:
             self._reminded_at = now
             log.warning("memory.full", topics=len(self._channels), hint="raise server.limits.memory")
 
+    # What a new configuration makes of them.
+
+    def end(self, channel: PolledChannel, refusal: Refusal) -> None:
+        """Let go of a topic that is no more; what becomes of its views is the caller's."""
+        channel.end(refusal)
+        self._means.log.forget(channel.history)
+        del self._channels[channel.name.key]
+
+    def end_view(self, view: ViewChannel, refusal: Refusal) -> None:
+        view.end(refusal)
+        self._forget_view(view)
+
+    def recount(self) -> None:
+        """Count each route's topics anew: some have another route than before."""
+        self._per_route = Counter(channel.route.name for channel in self._channels.values())
+
     def polled_upstreams(self) -> set[str]:
         """Return the names of all upstreams that anything polls right now."""
         now = self._means.clock.now()
@@ -154,55 +177,59 @@ class Hub:
     @property
     def connections(self) -> int:
         """Sockets that are ours: streams and parked long polls."""
-        return self._streams + len(self._parked)
+        return self._streams + len(self.parked)
 
-    def park(self, waiter: Waiter) -> None:
-        self._parked[waiter] = None
-        self._means.metrics.connected(waiter.transport_name)
-
-    def unpark(self, waiter: Waiter) -> None:
-        self._parked.pop(waiter, None)
+    def connected(self, asker: Asker) -> None:
+        """Count a connection that is parked for the first time."""
+        self._means.metrics.connected(asker.transport_name)
 
     def finish_waiting(self) -> None:
         """Answer every parked long poll with whatever there is to say."""
-        for waiter in list(self._parked):
-            waiter.finish()
+        for asker in self.parked.everyone():
+            asker.finish()
 
     # The heartbeat wheel.
 
-    def enter(self, subscriber: Subscriber) -> None:
+    def enter(self, stream: Stream) -> None:
         """Take a stream in; the turn that has just passed comes last, a whole interval from now."""
-        subscriber.turn = (self._turn - 1) % WHEEL_TURNS
-        self._wheel[subscriber.turn][subscriber] = None
+        stream.turn = (self._turn - 1) % WHEEL_TURNS
+        self._wheel[stream.turn][stream] = None
         self._streams += 1
-        self._means.metrics.connected(subscriber.transport_name)
+        self._means.metrics.connected(stream.transport_name)
 
-    def exit(self, subscriber: Subscriber) -> None:
-        if subscriber in self._wheel[subscriber.turn]:
-            del self._wheel[subscriber.turn][subscriber]
+    def exit(self, stream: Stream) -> None:
+        if stream in self._wheel[stream.turn]:
+            del self._wheel[stream.turn][stream]
             self._streams -= 1
 
     def turn_wheel(self) -> None:
-        """Give the subscribers of the next turn their heartbeat, and look after the memory."""
+        """Give the streams of the next turn their heartbeat, and look after the memory."""
         self._relieve_memory()
-        for subscriber in list(self._wheel[self._turn]):
-            subscriber.beat()
+        for stream in list(self._wheel[self._turn]):
+            stream.beat()
         self._turn = (self._turn + 1) % WHEEL_TURNS
 
-    def everyone(self) -> list[Subscriber]:
-        return [subscriber for turn in self._wheel for subscriber in turn]
+    def everyone(self) -> list[Stream]:
+        return [stream for turn in self._wheel for stream in turn]
+
+    def subscribers(self) -> list[Subscriber]:
+        """Return everything that is followed over streams; a connection may have many."""
+        return [subscriber for stream in self.everyone() for subscriber in stream.subscriptions]
 
     def close(self) -> None:
         """End all polling."""
         for channel in self._channels.values():
             channel.feed.stop()
 
+    def _count_connections(self) -> Iterator[tuple[str, int]]:
+        counts = Counter(stream.transport_name for stream in self.everyone())
+        counts["long_poll"] += len(self.parked)
+        yield from counts.items()
+
     def _count_subscribers(self) -> Iterator[tuple[str, str, int]]:
-        counts: dict[tuple[str, str], int] = {}
-        clients: list[Subscriber | Waiter] = [*self.everyone(), *self._parked]
-        for client in clients:
-            key = (client.channel.route.name, client.transport_name)
-            counts[key] = counts.get(key, 0) + 1
+        counts = Counter((one.channel.route.name, one.transport_name) for one in self.subscribers())
+        for asker in self.parked.everyone():
+            counts.update((channel.route.name, asker.transport_name) for channel in asker.followed)
         yield from ((route, transport, number) for (route, transport), number in counts.items())
 
 

@@ -66,6 +66,8 @@ class Metrics:
         self._rejected = counter("patch_rejected", "Patches that failed their proof.", route)
         self._keyless = counter("keyless_arrays", "Arrays compared by index although the route names a key.", route)
         self._connections = counter("connections", "Connections taken over.", transport)
+        self._refused = counter("connections_refused", "Clients that wanted to stay and were not let in.",
+                                [*transport, "reason"])  # fmt: skip
         self._resumes = counter("resumes", "Subscriptions that came with a cursor, by what they got.",
                                 [*transport, "result"])  # fmt: skip
         self._deliveries = counter("deliveries", "Events handed to transports.", [*route, *transport])
@@ -80,7 +82,16 @@ class Metrics:
         self._seconds = histogram("poll_duration", "Time from request to answer.", route, _POLL_BUCKETS)
         self._lags = histogram("poll_lag", "How late polls begin.", route, _WAIT_BUCKETS)
         self._waits = histogram("budget_wait", "How long requests wait for their turn.", ["upstream"], _WAIT_BUCKETS)
+        self._limits = Gauge("pushgate_limit", "What there may be at most; accept_rate is per second.",
+                             ["resource"], registry=self._registry)  # fmt: skip
         Gauge("pushgate_build_info", "Always 1.", ["version"], registry=self._registry).labels(__version__).set(1)
+
+        self._reload_ok = Gauge("pushgate_config_last_reload_successful",
+                                "Whether the configuration that was read last is in force.",
+                                registry=self._registry)  # fmt: skip
+        self._reloaded_at = Gauge("pushgate_config_last_reload_success_timestamp_seconds",
+                                  "When a configuration was last taken over.",
+                                  registry=self._registry)  # fmt: skip
 
     def text(self) -> bytes:
         return generate_latest(self._registry)
@@ -110,8 +121,25 @@ class Metrics:
     def credentials_refreshed(self, upstream: str, is_ok: bool) -> None:
         self._refreshes(upstream, "ok" if is_ok else "failed").inc()
 
+    def reloaded(self, *, is_ok: bool, at: float | None = None) -> None:
+        """Note how reading the configuration went; ``at``: when it was taken over, since the epoch."""
+        self._reload_ok.set(is_ok)
+        if at is not None:
+            self._reloaded_at.set(at)
+
     def connected(self, transport: str) -> None:
         self._connections(transport).inc()
+
+    def refused(self, transport: str, reason: str) -> None:
+        """Count a client that wanted to stay and was not let in; ``reason``: which limit, or the problem's code."""
+        self._refused(transport, reason).inc()
+
+    def limit(self, resource: str, most: float | None) -> None:
+        """Show what there may be at most of something; None: as much as there is."""
+        if most is None:
+            self._limits.remove(resource)
+        else:
+            self._limits.labels(resource).set(most)
 
     def resumed(self, transport: str, result: str) -> None:
         self._resumes(transport, result).inc()
@@ -122,6 +150,14 @@ class Metrics:
     def watch_subscribers(self, count: Callable[[], Iterable[tuple[str, str, int]]]) -> None:
         """Report ``pushgate_subscribers``; ``count`` yields (route, transport, number) at each scrape."""
         self._registry.register(_Subscribers(count))
+
+    def watch_connections(self, count: Callable[[], Iterable[tuple[str, int]]]) -> None:
+        """Report ``pushgate_connections``; ``count`` yields (transport, number) at each scrape."""
+        self._registry.register(_Connections(count))
+
+    def watch_draining(self, is_draining: Callable[[], bool]) -> None:
+        gauge = Gauge("pushgate_draining", "1 while clients are asked to leave.", registry=self._registry)
+        gauge.set_function(lambda: float(is_draining()))
 
     def watch_upstreams(self, upstreams: Collection[WatchedUpstream], polled: Callable[[], Collection[str]]) -> None:
         """Report the state of upstreams; ``polled`` names, at each scrape, those that anything polls."""
@@ -142,6 +178,17 @@ class _Subscribers(Collector):
         )
         for route, transport, number in self._count():
             family.add_metric([route, transport], number)
+        yield family
+
+
+class _Connections(Collector):
+    def __init__(self, count: Callable[[], Iterable[tuple[str, int]]]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily("pushgate_connections", "Streams and parked long polls.", labels=["transport"])
+        for transport, number in self._count():
+            family.add_metric([transport], number)
         yield family
 
 

@@ -73,16 +73,21 @@ def is_safe_segment(value: str) -> bool:
 
 def decode_query(raw: str) -> dict[str, str]:
     """Return the query parameters, decoded as HTML forms do (``+`` is a space); a repeated name is a BadRequest."""
-    try:
-        pairs = parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS)
-    except UnicodeDecodeError:
-        raise BadRequest("the query is not UTF-8") from None
-    except ValueError:
-        raise BadRequest(f"the query has more than {MAX_QUERY_FIELDS} parameters") from None
+    pairs = decode_pairs(raw, at_most=MAX_QUERY_FIELDS)
     query = dict(pairs)
     if len(query) < len(pairs):
         raise BadRequest("a query parameter is given twice")
     return query
+
+
+def decode_pairs(raw: str, *, at_most: int) -> list[tuple[str, str]]:
+    """Return the query parameters in their order, decoded as HTML forms do; raises BadRequest for more than that."""
+    try:
+        return parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=at_most)
+    except UnicodeDecodeError:
+        raise BadRequest("the query is not UTF-8") from None
+    except ValueError:
+        raise BadRequest(f"the query has more than {at_most} parameters") from None
 
 
 def encode_segment(value: str) -> str:

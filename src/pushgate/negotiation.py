@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from .documents.history import MAX_CURSOR_LENGTH
+from .documents.cursors import MAX_CURSOR_LENGTH
 from .errors import BadRequest, TransportNotOffered
 from .values import Mode, Transport
 
@@ -31,6 +31,8 @@ _CURSOR = re.compile(rf"[A-Za-z0-9._~-]{{1,{MAX_CURSOR_LENGTH}}}")
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,6})", re.IGNORECASE)
 _EVENT_STREAM = re.compile(r"(?:^|,)\s*text/event-stream\s*(?:[;,]|$)", re.IGNORECASE)
 
+_CODING = re.compile(r"(?:^|,)\s*([\w-]+|\*)\s*(?:;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?)\s*)?(?=,|$)", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -44,24 +46,33 @@ class Ask:
     etags: frozenset[str] | None  # of If-None-Match, without W/ and quotes; None: no such field
     is_document: bool  # a long poll that is answered with the document
     is_reconnect: bool  # EventSource would never come back from a refusal
+    takes_gzip: bool = False
 
 
 def negotiate(
-    headers: Mapping[str, str], query: Mapping[str, str], *, modes: tuple[Mode, ...], is_head: bool = False
+    headers: Mapping[str, str],
+    query: Mapping[str, str],
+    *,
+    modes: tuple[Mode, ...],
+    is_head: bool = False,
+    only: Transport | None = None,
 ) -> Ask:
     """
     Read a request; ``query`` holds only pushgate's own parameters.
 
+    ``only``: what there is on the URL, whatever the header fields say.
     Raises BadRequest for a value that makes no sense. Whether the route offers the transport is ``check_offered``'s.
     """
     for name in sorted(PENDING & query.keys()):
         raise BadRequest(f"not yet: ?{name}=")
     etags = _read_etags(headers.get("If-None-Match"))
     prefer = _PREFER_WAIT.search(headers.get("Prefer", ""))
-    is_events = "cursor" in query or "wait" in query
+    is_events = only is not None or "cursor" in query or "wait" in query
     transport: Transport = "short_poll"
     wait = None
-    if is_head:
+    if only is not None:
+        transport, wait = only, _read_wait(query.get("wait")) if only == "long_poll" else None
+    elif is_head:
         pass  # the fields of a short poll, whatever a GET would open
     elif headers.get("Upgrade", "").strip().lower() == "websocket":
         transport = "websocket"
@@ -81,7 +92,16 @@ def negotiate(
         etags=etags,
         is_document=transport == "long_poll" and not is_events,
         is_reconnect=transport == "sse" and (cursor is not None or "Sec-Fetch-Mode" in headers),
+        takes_gzip=takes_gzip(headers.get("Accept-Encoding", "")),
     )
+
+
+def takes_gzip(field: str) -> bool:
+    """Return whether an ``Accept-Encoding`` takes gzip, and not rather nothing at all (RFC 9110 section 12.5.3)."""
+    weights = {match[1].lower(): float(match[2] or 1) for match in _CODING.finditer(field)}
+    anything = weights.get("*", 0.0)
+    gzip = weights.get("gzip", weights.get("x-gzip", anything))
+    return gzip > 0 and gzip >= weights.get("identity", 0.0)
 
 
 def check_offered(transport: Transport, offered: tuple[Transport, ...]) -> None:

@@ -53,6 +53,7 @@ class PolledChannel(Channel):
         self._vouched = 0  # the latest poll of which the upstream's word is published; they are counted from 1
         self._poked = 0  # the latest poll that somebody poked for
         self._confirmed_at: float | None = None  # as of the latest poll
+        self._refusal: Refusal | None = None  # of whoever still asks for it, once it is no more
 
     @property
     def history(self) -> History:
@@ -87,9 +88,34 @@ class PolledChannel(Channel):
             self._vouched, self._confirmed_at = self._ended, confirmed_at
         if self._vouched < self._poked:
             self._distrust()
+        self._settle()
+
+    def _settle(self) -> None:
         if self._settlement is not None and not self._settlement.done():
             self._settlement.set_result(None)
         self._settlement = None
+
+    # What a new configuration makes of it.
+
+    def revise(self, route: Route, name: TopicName) -> None:
+        """Go on: what is published here is made as before."""
+        self.route, self.name = route, name
+        self.feed.revise(route, name)
+
+    def renew(self, route: Route, name: TopicName) -> None:
+        """Begin anew for the same clients: their cursors are gaps, and nobody has a document yet."""
+        self.start_over()
+        self.route, self.name = route, name
+        self.feed = self.feed.renewed(route, name)
+        self._parts, self._confirmed_at = (None, Parts(ABSENT, None)), None
+        self.announced()
+
+    def end(self, refusal: Refusal) -> None:
+        """Stop polling, and send everybody away: the topic is no more."""
+        self.feed.stop()
+        self._refusal = refusal
+        self.send_away(refusal)
+        self._settle()
 
     # What is asked of it.
 
@@ -124,6 +150,8 @@ class PolledChannel(Channel):
 
     def denial(self) -> Refusal | None:
         topic = self.feed.topic
+        if self._refusal is not None:
+            return self._refusal
         if topic.denied is None or topic.is_polling or topic.next_poll_at is None:
             return None
         return UpstreamDenied(topic.denied) if self._clock.now() < topic.next_poll_at else None

@@ -50,6 +50,19 @@ class Reception:
         self.held: Held | None = None
         self.is_away = False
 
+    def revise(self, route: Route, published: Version | None) -> None:
+        """
+        Go on for a route that makes the same documents of the same answers, but may believe others and end elsewhere.
+
+        So the next answer is looked at, whatever it is. ``published``: the current document.
+        """
+        self._route = route
+        self._refinery.recipe = route.recipe
+        body = self.accepted.body if route.config.is_raw else None
+        self.accepted = replace(self.accepted, validators=NO_VALIDATORS, body_hash=None, body=body)
+        if self.is_away and route.is_read_here:
+            self._come_home(published)
+
     def since(self, now: float) -> tuple[str, str] | None:
         """Return the query parameter that asks only for what is new; None asks for everything."""
         return self._refinery.since(now)

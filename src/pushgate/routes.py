@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import Literal
 
@@ -92,8 +92,8 @@ class Route:
         }
         claims = frozenset[str]().union(*(upstream.claims for upstream in self.upstreams.values()))
         batched = references("" if config.batch is None else config.batch.value)
-        self._used = self._question.used | batched | claims
-        self._listed_in_use = self._used & self._rules.keys()
+        self.used = self._question.used | batched | claims
+        self._listed_in_use = self.used & self._rules.keys()
         self._named = lru_cache(maxsize=NAMES_REMEMBERED)(self._name)
         self.writes = self._writings()
         self.standing = frozenset(map(self._standing_topic, config.standing_topics()))
@@ -120,7 +120,7 @@ class Route:
         """Return the name of the upstream that a topic is asked of."""
         return fill_text(self.config.upstream, name.values)
 
-    @property
+    @cached_property
     def definition(self) -> str:
         """What documents of this route are made of; another definition makes every old cursor a gap."""
         config = self.config
@@ -160,9 +160,13 @@ class Route:
             return Adaptive(minimum=adaptive.min, maximum=adaptive.max, every=adaptive.every, now=now)
         return FixedRate(poll.every, poll.jitter, now=now, aligned=self.config.batch is not None)
 
-    def topic(self, values: Mapping[str, str], query: Mapping[str, str], caller: Caller = ANYBODY) -> TopicName:
+    def topic(
+        self, values: Mapping[str, str], query: Mapping[str, str], caller: Caller | Identity = ANYBODY
+    ) -> TopicName:
         """
         Name the topic of decoded path parameters and query parameters (without pushgate's own), as the caller sees it.
+
+        An identity stands for a caller who was identified before.
 
         Raises BadRequest for a query parameter that the route does not let through, or whose value does not fit, and
         Forbidden for a caller without the claims that the topic needs.
@@ -183,8 +187,11 @@ class Route:
         public = self._named(tuple(values.items()), tuple(listed.items()))
         if self.config.share == "public":
             return public
-        identity = identify(caller, share=self.config.share, forward=self.config.forward, used=self._used)
+        identity = caller if isinstance(caller, Identity) else self._identify(caller)
         return TopicName(public.text, {**public.values, **identity.claims}, identity)
+
+    def _identify(self, caller: Caller) -> Identity:
+        return identify(caller, share=self.config.share, forward=self.config.forward, used=self.used)
 
     def _standing_topic(self, values: Mapping[str, str]) -> TopicName:
         """Name a topic of ``poll.topics``, which may hold listed query parameters beside those of the path."""
@@ -204,7 +211,7 @@ class Route:
         """
         if self.config.batch is not None and self.config.batch.join in self.name_in_batch(name):
             raise BadRequest(f"a parameter holds {self.config.batch.join!r}, which stands between two topics upstream")
-        query = self._passed_on(name, self._used)
+        query = self._passed_on(name, self.used)
         if extra is not None:
             query.append(extra)
         return self._question.ask(name.values, query=query, headers=[*name.identity.headers])

@@ -4,7 +4,7 @@ One client that follows one topic: a cursor and a transport, and what they need 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import ClassVar, Protocol
 
 from .documents.history import History
@@ -45,6 +45,7 @@ class Subscriber:
     __slots__ = ("bare_at", "channel", "cursor", "form", "is_live", "is_paused", "missed_beats", "mode", "send", "turn")
 
     transport_name: ClassVar[Transport]
+    is_beating: ClassVar[bool] = True  # gives signs of life by itself, and not only its connection
 
     def __init__(self, channel: Followed, *, mode: Mode, form: Form, send: Callable[[bytes], None]) -> None:
         self.channel = channel
@@ -57,6 +58,23 @@ class Subscriber:
         self.is_paused = False  # its transport takes nothing more for now
         self.missed_beats = 0  # heartbeats that fell into the pause
         self.turn = 0  # its place on the heartbeat wheel
+
+    def tell(self, frames: Sequence[tuple[Event, bytes]], *, opening: bytes = b"") -> None:
+        """Write ``opening`` and what brings the client up to date: each event, and how it is written."""
+        if frames or opening:
+            self.send(opening + b"".join([data for _, data in frames]))
+
+    def note(self, data: bytes) -> None:
+        """Write what is news but no position: a status, a problem."""
+        self.send(data)
+
+    def passed(self) -> None:
+        """Take note that a change went by of which there is nothing to tell in this mode."""
+
+    @property
+    def subscriptions(self) -> Collection[Subscriber]:
+        """What is followed on this connection."""
+        return (self,)
 
     def pause_writing(self) -> None:
         """Called by the transport when its buffer is full."""
@@ -90,13 +108,52 @@ class Subscriber:
         raise NotImplementedError
 
 
+class Stream(Protocol):
+    """A connection that events are written to: a subscriber's own, or one that several share."""
+
+    turn: int  # its place on the heartbeat wheel
+
+    @property
+    def transport_name(self) -> Transport: ...
+
+    @property
+    def subscriptions(self) -> Collection[Subscriber]: ...
+
+    def beat(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def farewell(self, *, retry_after: float) -> None: ...
+
+
+class Asker(Protocol):
+    """A connection whose client waits for an answer: a parked long poll."""
+
+    @property
+    def transport_name(self) -> Transport: ...
+
+    @property
+    def followed(self) -> Collection[Followed]: ...
+
+    def time_out(self) -> None:
+        """Answer now: the wait is over."""
+
+    def finish(self) -> None:
+        """Answer now: the gateway goes away."""
+
+
 class Waiter(Protocol):
     """Somebody who waits for the next change only: a parked long poll."""
 
-    transport_name: ClassVar[Transport]
+    @property
+    def transport_name(self) -> Transport: ...
 
     @property
     def channel(self) -> Followed: ...
+
+    @property
+    def mode(self) -> Mode | None:
+        """How it is told of changes; None if it waits for the document as it is."""
 
     def wake(self) -> None:
         """Look again: a document was appended."""

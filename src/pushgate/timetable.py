@@ -7,6 +7,7 @@ active hours nothing is. Times are monotonic seconds; ``wall`` is the same momen
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from .happenings import Answered, Denied, Failed, Missing, Outcome, Unchanged
@@ -30,7 +31,7 @@ class Moment:
 class Timetable:
     """The times at which one topic is polled."""
 
-    __slots__ = ("_active", "_confirm_after", "_keeps_times", "_respects_freshness", "_schedule", "why")
+    __slots__ = ("_active", "_confirm_after", "_floor", "_keeps_times", "_respects_freshness", "_schedule", "why")
 
     def __init__(
         self,
@@ -46,7 +47,13 @@ class Timetable:
         self._confirm_after = confirm_after
         self._respects_freshness = respects_freshness
         self._keeps_times = keeps_times  # also after failures: the times of cron
+        self._floor = Tick(-math.inf, "")  # what the latest ``next`` had to wait for, whatever the schedule
         self.why = ""  # of the latest ``next``, for people
+
+    @property
+    def pace(self) -> float:
+        """The interval right now, in seconds."""
+        return self._schedule.pace
 
     def is_closed(self, wall: float) -> bool:
         """Whether this is outside the active hours."""
@@ -75,12 +82,30 @@ class Timetable:
         ``failures``: polls in a row that the upstream failed, this one included. ``confirming``: what the next poll has
         to confirm.
         """
+        self._floor = Tick(-math.inf, "")
         if isinstance(outcome, Failed | Denied):
             tick = self._retry(outcome, at, failures)
         elif confirming is not None:
             tick = Tick(at.now + self._confirming_after(outcome), f"{confirming} needs to be confirmed")
         else:
             tick = self._scheduled(outcome, at, began_at)
+        return self._settled(tick, at)
+
+    def take_over(self, before: Timetable, planned: float, at: Moment) -> float:
+        """
+        Return when to poll a topic that another timetable would have polled at ``planned``.
+
+        Whatever the upstream has asked for is still waited for. Topics that are taken over together are not polled
+        together: each is somewhere in its interval.
+        """
+        self._floor = before._floor
+        self._schedule.wake(now=at.now - self._schedule.pace * at.chance)
+        tick = self._schedule.next(None, now=at.now, wall=at.wall, chance=at.chance)
+        if not self._keeps_times and planned < tick.when:
+            tick = Tick(planned, before.why)
+        return self._settled(later(tick, self._floor.when, self._floor.why), at)
+
+    def _settled(self, tick: Tick, at: Moment) -> float:
         due = at.wall + (tick.when - at.now)
         if (opens := self._opens_at(due)) > due:
             tick = Tick(at.at_wall(opens), "its active hours begin")
@@ -103,7 +128,8 @@ class Timetable:
         if not self._respects_freshness or (told.fresh_for is None and told.ttl is None):
             return tick
         floor = cache_floor(told.fresh_for, told.ttl, pace=self._schedule.pace)
-        return later(tick, at.now + floor, f"the upstream vouches for its answer for {floor:.0f}s")
+        self._floor = Tick(at.now + floor, f"the upstream vouches for its answer for {floor:.0f}s")
+        return later(tick, self._floor.when, self._floor.why)
 
     def _retry(self, outcome: Failed | Denied, at: Moment, failures: int) -> Tick:
         tick = self._schedule.next(None, now=at.now, wall=at.wall, chance=at.chance)
@@ -116,4 +142,6 @@ class Timetable:
         asked = clamp_retry_after((outcome.retry_after if isinstance(outcome, Failed) else None) or 0.0)
         why = "the latest poll failed" if failures <= 1 else f"the latest {failures} polls failed"
         why = why if was_asked else "the latest poll got no turn"
-        return later(Tick(when, why), at.now + asked, "the upstream asked to be left alone so long")
+        tick = later(Tick(when, why), at.now + asked, "the upstream asked to be left alone so long")
+        self._floor = tick if was_asked else Tick(at.now + asked, tick.why)
+        return tick

@@ -55,7 +55,9 @@ class Terms:
 class Topic:
     """Decides when to poll one resource of a backend, and what its answers mean."""
 
-    def __init__(self, terms: Terms, timetable: Timetable, *, now: float, is_standing: bool = False) -> None:
+    def __init__(
+        self, terms: Terms, timetable: Timetable, *, now: float, is_standing: bool = False, listeners: int = 0
+    ) -> None:
         self._terms = terms
         self._timetable = timetable
         self._is_standing = is_standing  # polled whether or not somebody listens
@@ -72,8 +74,8 @@ class Topic:
         self.is_polling = False
         self.is_catching_up = False  # the poll under way is that of a topic that slept past its time
 
-        self._listeners = 0
-        self._idle_since: float | None = -math.inf  # None while somebody listens
+        self.listeners = listeners
+        self._idle_since: float | None = None if listeners else -math.inf  # None while somebody listens
         self._began_at = now  # the latest poll
         self._is_poked = False  # during the poll under way
         self._missing = 0  # answers in a row that said the topic does not exist
@@ -82,7 +84,7 @@ class Topic:
         self._doubted: str | None = None  # that guard
 
     def __repr__(self) -> str:
-        return f"<Topic {self.state}, {self._listeners} listening, next poll {self.next_poll_at}>"
+        return f"<Topic {self.state}, {self.listeners} listening, next poll {self.next_poll_at}>"
 
     def is_wanted(self, now: float) -> bool:
         """Whether the topic is to be polled at all: somebody listens or did so a moment ago, or it is standing."""
@@ -96,7 +98,7 @@ class Topic:
     def is_worthless(self) -> bool:
         """Whether nothing would be lost with it: nobody listens, and there is no document to keep."""
         has_nothing = not self.has_document or self.is_absent
-        return has_nothing and self._listeners == 0 and not (self.is_polling or self._is_standing)
+        return has_nothing and self.listeners == 0 and not (self.is_polling or self._is_standing)
 
     def is_expired(self, now: float) -> bool:
         """Whether the document has been stale for so long that it is no longer served."""
@@ -112,12 +114,12 @@ class Topic:
         match event:
             case Joined():
                 is_awake = self.is_wanted(at.now) and not self._is_new  # it is polling, or its timer runs
-                self._listeners += 1
+                self.listeners += 1
                 self._idle_since = None
                 return [] if is_awake or self.state == "ended" else self._wake_up(at)
             case Left():
-                self._listeners -= 1
-                if self._listeners == 0:
+                self.listeners -= 1
+                if self.listeners == 0:
                     self._idle_since = at.now
                 return []
             case Due():
@@ -128,6 +130,20 @@ class Topic:
                 return self._polled(event, at)
             case _:
                 assert_never(event)
+
+    def revise(self, terms: Terms, timetable: Timetable | None, *, is_standing: bool, at: Moment) -> list[Command]:
+        """Go on under other terms; ``timetable``: None if that is the same. A poll under way is not disturbed."""
+        was_wanted = self.is_wanted(at.now)
+        self._terms, self._is_standing = terms, is_standing
+        if timetable is not None:
+            if self.next_poll_at is not None:
+                self.next_poll_at = timetable.take_over(self._timetable, self.next_poll_at, at)
+            self._timetable = timetable
+        if self.next_poll_at is None or not self.is_wanted(at.now):
+            return []
+        if not was_wanted:  # many who slept are woken together
+            self.next_poll_at = max(self.next_poll_at, at.now + self._timetable.pace * at.chance)
+        return self._poll_or_wait(at)
 
     # When to poll.
 

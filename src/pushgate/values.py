@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
+from .packing import Parcel
+
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
 Mode = Literal["patch", "merge", "items", "snapshot"]
@@ -47,7 +49,7 @@ class Event:
 
     ``id`` is a cursor, or None for events that are no position (``status``). ``at`` is when the upstream's answer was
     read, in seconds since the epoch. ``data`` is JSON in UTF-8 and holds no line break. ``encoding``: how bytes became
-    a text in it.
+    a text in it. ``parcel``: the data as it is compressed once for all who get it; None: it is too little for that.
     """
 
     kind: EventKind
@@ -55,6 +57,7 @@ class Event:
     at: float
     data: bytes
     encoding: Encoding | None = None
+    parcel: Parcel | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,18 +36,23 @@ class ViewChannel(Channel):
         super().__init__(route, name, means)
         self.parent = parent
         self.feed = parent.feed
+        self._log = means.log
+        self._listeners = 0
+        self._announced: tuple[State, str | None] = ("cold", None)
+        self._refusal: Refusal | None = None  # of whoever still asks for it, once it is no more
+        parent.views[self] = None
+        self._open(route, name)
+
+    def _open(self, route: ViewRoute, name: TopicName) -> None:
+        self.route, self.name = route, name
         self._keys = route.keys
         self._shelf = route.shelf
         self._part = route.part(name.values)
-        self._log = means.log
-        self._history = means.log.open(
+        self._history = self._log.open(
             scope=f"{name.key}\n{route.definition}", limits=route.limits, keys=route.keys, past=self._past
         )
         self._seen: Version | None = None  # of the parent's versions, the one that was looked at last
         self._shown: Document = ABSENT  # its part
-        self._listeners = 0
-        self._announced: tuple[State, str | None] = ("cold", None)
-        parent.views[self] = None
 
     @property
     def history(self) -> History:
@@ -68,7 +73,7 @@ class ViewChannel(Channel):
         return status if state == status.state or latest is None else replace(status, state=state, since=latest.at)
 
     def denial(self) -> Refusal | None:
-        return self.parent.denial()
+        return self._refusal or self.parent.denial()
 
     def settlement(self) -> Future[None]:
         return self.parent.settlement()
@@ -86,18 +91,58 @@ class ViewChannel(Channel):
             self._announced = self.state, self.feed.topic.reason
             self.parent.follow(self)
         self._listeners += 1
-        super().joined()
+        self.parent.feed.joined()
 
     def left(self) -> None:
         self._listeners -= 1
         if not self._listeners:
             self.parent.unfollow(self)
-        super().left()
+        self.parent.feed.left()
 
     def close(self) -> None:
         """Forget the view; nobody listens."""
         del self.parent.views[self]
         self._log.forget(self._history)
+
+    # What a new configuration makes of it.
+
+    def revise(self, route: ViewRoute, name: TopicName) -> None:
+        """Go on: what is published here is made as before."""
+        self.route, self.name = route, name
+        self._history.limits = route.limits
+
+    def renew(self, route: ViewRoute, name: TopicName, parent: PolledChannel) -> None:
+        """Begin anew for the same clients, maybe as a part of another topic's document."""
+        self.start_over()
+        self._log.forget(self._history)
+        if parent is not self.parent:
+            self._move(parent)
+        self.feed = parent.feed
+        self._open(route, name)
+        latest = parent.history.latest
+        if self._listeners and latest is not None:
+            self._seen, self._shown = latest, self._look_in(parent.parts(self._shelf))
+            # A number of its own: the parent's latest may be that of the last change that was told here.
+            self.appended(self._append(News(self._shown), None, at=latest.at))
+            if latest.is_end:
+                self.appended(self._log.end(self._history, at=latest.at))
+        self.announced()
+
+    def _move(self, parent: PolledChannel) -> None:
+        before, self.parent = self.parent, parent
+        del before.views[self]
+        parent.views[self] = None
+        if self._listeners:
+            before.unfollow(self)
+            parent.follow(self)
+        for _ in range(self._listeners):
+            parent.feed.joined()
+            before.feed.left()
+
+    def end(self, refusal: Refusal) -> None:
+        """Send everybody away: the view is no more."""
+        self._refusal = refusal
+        self.send_away(refusal)
 
     # What the parent says.
 
@@ -151,7 +196,7 @@ class ViewChannel(Channel):
             return None
         return news_of(published.document, shown, keys=self._keys)
 
-    def _append(self, news: News, number: int, *, at: float) -> Change:
+    def _append(self, news: News, number: int | None, *, at: float) -> Change:
         change = self._log.append(self._history, at=at, document=news.document, patch=list(news.patch), number=number)
         self._metrics.changed(self.route.name, keyless=news.keyless_count)
         if change.disproved:

@@ -29,6 +29,7 @@ from .documents.patching import escape, unescape
 from .documents.selecting import compile_value
 from .errors import BadRequest
 from .happenings import News
+from .identity import Identity
 from .naming import Template, canonical_name, decode_path, fill_known, fill_path, placeholders
 from .routes import NAMES_REMEMBERED, Route, TopicName
 from .values import ABSENT, ANYBODY, Caller, Document, Json, Mode, Transport
@@ -184,13 +185,15 @@ class ViewRoute:
         """How long a poll of the document may take, in seconds."""
         return self.parent.timeout
 
-    @property
+    @cached_property
     def definition(self) -> str:
         """What documents of this view are made of; another definition makes every old cursor a gap."""
         part = self.config.model_dump(mode="json", include={"from_", "item", "pointer", "select", "key"})
         return msgspec.json.encode([self.parent.definition, part], order="sorted").decode()
 
-    def topic(self, values: Mapping[str, str], query: Mapping[str, str], caller: Caller = ANYBODY) -> TopicName:
+    def topic(
+        self, values: Mapping[str, str], query: Mapping[str, str], caller: Caller | Identity = ANYBODY
+    ) -> TopicName:
         """Name a view of decoded path parameters and query parameters, and its parent; raises what that raises."""
         inherited = {name: value for name, value in values.items() if name in self._inherited}
         parent = self.parent.topic(inherited, query, caller)

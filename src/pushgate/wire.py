@@ -4,24 +4,71 @@ How events are written: SSE blocks, WebSocket frames, long-poll bodies, problems
 Rule 1: the same event is the same bytes for everybody who follows a topic in one mode and one form, so whoever fans
 out frames it once. What differs from client to client (``retry``) is a line in front of it.
 Rule 2: data is JSON without line breaks, so an SSE event has exactly one ``data:`` line (WHATWG HTML, section 9.2).
+Rule 3: whatever form an event has, its data is in the middle. A ``Wrapping`` says what stands around it, and every
+form, compressed or not, follows from that (``block_forms``, ``frame_forms``); the compressed ones share the data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from .documents.changes import encode, timestamp
 from .errors import Refusal
+from .packing import Parcel, packed, stored
 from .values import Event, Json, Status
 
 # An event of a topic (by name) as one client's transport gets it.
 Form: TypeAlias = Callable[[Event, str], bytes]
 
+# What stands in front of the data of an event of a topic, and behind it.
+Wrapping: TypeAlias = Callable[[Event, str], tuple[bytes, bytes]]
 
-def envelope(event: Event) -> bytes:
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """One wrapping as those get it who cannot read what is compressed (``plain``), and as the others do."""
+
+    plain: Form
+    deflated: Form
+
+    def choose(self, *, is_deflated: bool) -> Form:
+        return self.deflated if is_deflated else self.plain
+
+
+def block_forms(wrapping: Wrapping) -> Forms:
+    """Return how events are written on a stream: as they are, and for one that began with a gzip header."""
+
+    def plain(event: Event, topic: str) -> bytes:
+        head, tail = wrapping(event, topic)
+        return head + event.data + tail
+
+    def deflated(event: Event, topic: str) -> bytes:
+        head, tail = wrapping(event, topic)
+        return packed(head, event.parcel, tail) or stored(head + event.data + tail)
+
+    return Forms(plain, deflated)
+
+
+def frame_forms(wrapping: Wrapping) -> Forms:
+    """Return how events are written as WebSocket messages: as they are, and with ``permessage-deflate`` (RFC 7692)."""
+
+    def plain(event: Event, topic: str) -> bytes:
+        head, tail = wrapping(event, topic)
+        return text_frame(head + event.data + tail)
+
+    def deflated(event: Event, topic: str) -> bytes:
+        head, tail = wrapping(event, topic)
+        blocks = packed(head, event.parcel, tail)
+        return text_frame(head + event.data + tail) if blocks is None else deflated_frame(blocks)
+
+    return Forms(plain, deflated)
+
+
+def enveloping(event: Event, topic: str) -> tuple[bytes, bytes]:
     """
-    Return ``{"event","id","at","data"}``: an event where there is no framing to carry its id and kind.
+    Wrap an event into ``{"event","id","at","data"}``, for where there is no framing to carry its id and kind.
 
     With ``"encoding":"base64"`` before ``data`` if that is bytes; a bare SSE event has no place that could say so.
     """
@@ -31,19 +78,32 @@ def envelope(event: Event) -> bytes:
     head["at"] = timestamp(event.at)
     if event.encoding is not None:
         head["encoding"] = event.encoding
-    return encode(head)[:-1] + b',"data":' + event.data + b"}"
+    return encode(head)[:-1] + b',"data":', b"}"
 
 
-def sse_block(event: Event, topic: str) -> bytes:
-    """Return the event as a named SSE event whose data is nothing but the data."""
-    lines = f"event: {event.kind}\ndata: ".encode() + event.data + b"\n\n"
-    return lines if event.id is None else f"id: {event.id}\n".encode() + lines
+def envelope(event: Event) -> bytes:
+    head, tail = enveloping(event, "")
+    return head + event.data + tail
 
 
-def sse_message(event: Event, topic: str) -> bytes:
-    """Return the event as an unnamed SSE message (for ``onmessage``) whose data is the envelope."""
-    lines = b"data: " + envelope(event) + b"\n\n"
-    return lines if event.id is None else f"id: {event.id}\n".encode() + lines
+def _named(event: Event, topic: str) -> tuple[bytes, bytes]:
+    lines = f"event: {event.kind}\ndata: "
+    return (lines if event.id is None else f"id: {event.id}\n{lines}").encode(), b"\n\n"
+
+
+def _unnamed(event: Event, topic: str) -> tuple[bytes, bytes]:
+    head, tail = enveloping(event, topic)
+    line = b"data: " if event.id is None else f"id: {event.id}\ndata: ".encode()
+    return line + head, tail + b"\n\n"
+
+
+# An event as a named SSE event whose data is nothing but the data; as an unnamed SSE message (for ``onmessage``) whose
+# data is the envelope; as a WebSocket message with the envelope.
+BLOCKS: Final = block_forms(_named)
+MESSAGES: Final = block_forms(_unnamed)
+FRAMES: Final = frame_forms(enveloping)
+
+sse_block, sse_message, websocket_frame = BLOCKS.plain, MESSAGES.plain, FRAMES.plain
 
 
 def sse_retry(delay: float) -> bytes:
@@ -51,22 +111,40 @@ def sse_retry(delay: float) -> bytes:
     return f"retry: {round(delay * 1000)}\n".encode()
 
 
-def websocket_frame(event: Event, topic: str) -> bytes:
-    return text_frame(envelope(event))
-
-
 def text_frame(payload: bytes) -> bytes:
     """Return an unmasked, final text frame (RFC 6455 section 5.2)."""
+    return _frame(0x81, payload)
+
+
+def deflated_frame(blocks: bytes) -> bytes:
+    """
+    Return the same around raw deflate that ends on a byte.
+
+    Whoever reads it adds four bytes, with which an empty stored block ends; it is to end with that block's first byte
+    (RFC 7692 section 7.2). RSV1 says that it is compressed.
+    """
+    return _frame(0xC1, blocks + b"\x00")
+
+
+def _frame(first: int, payload: bytes) -> bytes:
     size = len(payload)
     if size < 126:
-        return bytes((0x81, size)) + payload
+        return bytes((first, size)) + payload
     if size < 65536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+        return bytes((first, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((first, 127)) + size.to_bytes(8, "big") + payload
 
 
-def long_poll_body(cursor: str, events: Iterable[Event]) -> bytes:
-    return b'{"cursor":"' + cursor.encode() + b'","events":[' + b",".join(map(envelope, events)) + b"]}"
+def long_poll_body(
+    cursor: str | None, events: Iterable[tuple[Event, str]], wrapping: Wrapping = enveloping
+) -> list[Parcel | bytes]:
+    """Return ``{"cursor","events"}`` in pieces, of events and the names of their topics; what is large is shared."""
+    shown = b"null" if cursor is None else f'"{cursor}"'.encode()
+    pieces: list[Parcel | bytes] = [b'{"cursor":' + shown + b',"events":[']
+    for number, (event, topic) in enumerate(events):
+        head, tail = wrapping(event, topic)
+        pieces += (b"," + head if number else head, event.parcel or event.data, tail)
+    return [*pieces, b"]}"]
 
 
 def status_event(status: Status, *, at: float) -> Event:
@@ -96,10 +174,10 @@ def ack_message(*, ref: Json, at: float) -> bytes:
     return encode({"event": "ack", "ref": ref, "at": timestamp(at)})
 
 
-def problem_message(refusal: Refusal, *, ref: Json, at: float) -> bytes:
-    """Return the refusal of a WebSocket client's message."""
+def problem_message(refusal: Refusal, *, ref: Json, at: float, topic: str | None = None) -> bytes:
+    """Return the refusal of a WebSocket client's message, with the topic that it named."""
     problem = {"event": "problem", "ref": ref, "code": refusal.code, "message": refusal.message, "at": timestamp(at)}
-    return encode(problem)
+    return encode(problem if topic is None else {**problem, "topic": topic})
 
 
 def problem_body(refusal: Refusal) -> bytes:

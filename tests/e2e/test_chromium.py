@@ -10,63 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from browsers import PATCHING, browser_page
 
 CLIENTS = ["eventsource", "onmessage", "websocket", "longpoll"]
 
 # A client as somebody would write it who has only read the manual.
-PAGE = r"""<!doctype html><title>pushgate</title><script>
+PAGE = (
+    r"""<!doctype html><title>pushgate</title><script>
 "use strict";
 const BASE = "%s", stories = {}, opened = {}, closes = [], errors = [];
 addEventListener("error", e => errors.push(String(e.error ?? e.message)));
 addEventListener("unhandledrejection", e => errors.push(String(e.reason)));
 
-// RFC 6902. A place is where a pointer ends: [the object or array, the member or index].
-function place(holder, pointer) {
-  let parent = holder, key = "root";
-  for (const part of pointer.split("/").slice(1)) {
-    parent = parent[key];
-    key = part.replaceAll("~1", "/").replaceAll("~0", "~");
-    if (Array.isArray(parent)) key = key === "-" ? parent.length : Number(key);
-  }
-  return [parent, key];
-}
-function take([parent, key]) {
-  if (Array.isArray(parent)) return parent.splice(key, 1)[0];
-  const value = parent[key];
-  delete parent[key];
-  return value;
-}
-function put([parent, key], value) {
-  if (Array.isArray(parent)) parent.splice(key, 0, value); else parent[key] = value;
-}
-function patched(held, operations) {
-  const holder = {root: structuredClone(held)};
-  for (const step of operations) {
-    if (step.op === "add") put(place(holder, step.path), step.value);
-    else if (step.op === "remove") take(place(holder, step.path));
-    else if (step.op === "replace") { const [parent, key] = place(holder, step.path); parent[key] = step.value; }
-    else if (step.op === "move") { const value = take(place(holder, step.from)); put(place(holder, step.path), value); }
-    else if (step.op === "copy") {
-      const [parent, key] = place(holder, step.from);
-      put(place(holder, step.path), structuredClone(parent[key]));
-    } else throw new Error("no such operation: " + step.op);
-  }
-  return holder.root;
-}
-
-function hear(name, event, id, data) {
+"""
+    + PATCHING.replace("%", "%%")
+    + r"""function hear(name, event, id, data) {
   const story = stories[name] ??= [];
   let held = story.at(-1)?.document;
   if (event === "snapshot") held = data;
@@ -135,16 +95,13 @@ onMessage("onmessage");
 webSocket("websocket");
 longPoll("longpoll");
 </script>"""
+)
 
 
 @pytest.fixture
 async def page(chromium: str, tmp_path: Path) -> AsyncIterator[Page]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch_persistent_context(
-            tmp_path / "browser", executable_path=chromium, args=FLAGS, chromium_sandbox=False
-        )
-        yield browser.pages[0] if browser.pages else await browser.new_page()
-        await browser.close()
+    async with browser_page(chromium, tmp_path) as page:
+        yield page
 
 
 class TestRestart:

@@ -167,3 +167,35 @@ def test_a_transport_that_is_not_offered() -> None:
     check_offered("sse", ("sse", "websocket"))
     with pytest.raises(TransportNotOffered, match="sse, websocket"):
         check_offered("short_poll", ("sse", "websocket"))
+
+
+@pytest.mark.parametrize(
+    ("field", "takes"),
+    [
+        ("gzip", True),
+        ("gzip, deflate, br, zstd", True),  # Chromium
+        ("deflate, gzip;q=1.0, *;q=0.5", True),
+        ("br;q=1.0, GZIP ; Q=0.2", True),
+        ("x-gzip", True),
+        ("*", True),
+        ("identity;q=0.5, *;q=0.6", True),
+        ("gzip, identity", True),
+        ("", False),
+        ("identity", False),
+        ("br", False),
+        ("gzip;q=0", False),
+        ("gzip;q=0.000, *", False),
+        ("*;q=0", False),
+        ("gzip;q=0.3, identity;q=0.8", False),
+        ("gzipped", False),
+        ("gzip;q=nonsense", False),
+    ],
+)
+def test_gzip_is_for_those_who_take_it(field: str, takes: bool) -> None:
+    """By weight (RFC 9110 section 12.5.3): not at 0, and not for whoever would rather have nothing done."""
+    assert ask({"Accept-Encoding": field}).takes_gzip is takes
+
+
+def test_who_says_nothing_gets_nothing_compressed() -> None:
+    """Any coding would be allowed then, and few of those clients could read one."""
+    assert not ask({}).takes_gzip

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 
 import pytest
 
 from pushgate.errors import NoSuchTopic, Overloaded
+from pushgate.packing import GZIP_HEADER, Parcel, joined
 from pushgate.values import Event, Status
 from pushgate.wire import (
+    BLOCKS,
+    FRAMES,
+    MESSAGES,
+    Forms,
     ack_message,
     envelope,
     heartbeat_event,
@@ -97,10 +103,49 @@ def test_a_websocket_event_is_an_envelope_in_a_frame() -> None:
     assert (opcode, json.loads(payload)) == (1, ENVELOPE)
 
 
+LARGE = [{"id": f"r{n}", "value": n} for n in range(50)]
+LARGE_DATA = json.dumps(LARGE).encode()
+LARGE_EVENT = Event("snapshot", "E.1.S.H", 0.0, LARGE_DATA, parcel=Parcel(LARGE_DATA))
+
+
+@pytest.mark.parametrize("forms", [BLOCKS, MESSAGES], ids=["named", "unnamed"])
+def test_a_compressed_stream_says_the_same(forms: Forms) -> None:
+    """Behind a gzip header every block is what it would be without; what is small is not compressed, but readable."""
+    stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    stream.decompress(GZIP_HEADER)
+    for event in (LARGE_EVENT, BARE, EVENT, LARGE_EVENT):
+        assert stream.decompress(forms.deflated(event, "/t")) == forms.plain(event, "/t")
+    assert len(forms.deflated(LARGE_EVENT, "/t")) < len(forms.plain(LARGE_EVENT, "/t")) / 2
+
+
+def test_a_compressed_message_says_the_same() -> None:
+    """With RSV1, and without the last four bytes of what it is compressed to (RFC 7692 section 7.2.1)."""
+    ((opcode, plain),) = read_frames(FRAMES.plain(LARGE_EVENT, "/t"))
+    frame = FRAMES.deflated(LARGE_EVENT, "/t")
+    ((same_opcode, deflated),) = read_frames(frame)
+    assert (opcode, same_opcode, frame[0]) == (1, 1, 0b1100_0001)
+    assert zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated + b"\x00\x00\xff\xff") == plain
+    assert len(deflated) < len(plain) / 2
+
+
+def test_a_small_message_is_the_same_for_all() -> None:
+    """Each message says for itself whether it is compressed."""
+    assert FRAMES.deflated(BARE, "/t") == FRAMES.plain(BARE, "/t")
+
+
+def test_compressed_forms_share_what_is_compressed() -> None:
+    """The data in the middle, whatever stands around it."""
+    assert LARGE_EVENT.parcel is not None and LARGE_EVENT.parcel.deflated is not None
+    for forms in (BLOCKS, MESSAGES, FRAMES):
+        assert LARGE_EVENT.parcel.deflated in forms.deflated(LARGE_EVENT, "/t")
+
+
 def test_a_long_poll_is_a_cursor_and_events() -> None:
     """The body holds the cursor to come back with and the envelopes, none or many."""
-    assert json.loads(long_poll_body("E.1.S.H", [EVENT, EVENT])) == {"cursor": "E.1.S.H", "events": [ENVELOPE] * 2}
-    assert json.loads(long_poll_body("E.1.S.H", [])) == {"cursor": "E.1.S.H", "events": []}
+    told = [(EVENT, "/t"), (EVENT, "/t")]
+    assert json.loads(joined(long_poll_body("E.1.S.H", told))) == {"cursor": "E.1.S.H", "events": [ENVELOPE] * 2}
+    assert json.loads(joined(long_poll_body("E.1.S.H", []))) == {"cursor": "E.1.S.H", "events": []}
+    assert json.loads(joined(long_poll_body(None, []))) == {"cursor": None, "events": []}
 
 
 def test_a_status_is_news_but_no_position() -> None:

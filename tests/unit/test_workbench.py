@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zlib
 from typing import Any
 
 import msgspec
@@ -51,6 +52,21 @@ def test_the_first_document_is_told_as_a_whole() -> None:
 
     assert sealed(finished).snapshot == b'{"b":1,"a":2}'
     assert sealed(finished).told == {}
+
+
+def test_what_leaves_is_compressed_already() -> None:
+    """The document and its changes: where they go, everybody would have to wait for it."""
+    bench = workbench()
+    first = bench.refine("/t", commission({"pad": PAD, "rows": [0] * 300}))
+    second = sealed(bench.refine("/t", commission({"pad": PAD[1:], "rows": [0] * 300}, base_of(first))))
+    assert second.deflated is not None and inflated(second.deflated) == second.snapshot
+    patch = pickle.loads(pickle.dumps(second, protocol=5)).told["patch"]
+    assert len(patch.parcel.deflated) < patch.parcel.size / 2
+    assert inflated(patch.parcel.deflated) == patch.data
+
+
+def inflated(data: bytes) -> bytes:
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data)
 
 
 def test_what_was_published_is_the_ground_of_the_next_change() -> None:

@@ -7,7 +7,6 @@ Probes and metrics are open to whoever reaches it; what tells of topics is for t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from ipaddress import ip_address
 from itertools import islice
 from typing import Any, get_args
 
@@ -18,6 +17,9 @@ from ..errors import BadRequest
 from ..metrics import Metrics
 from ..polled import PolledChannel
 from ..values import State
+from .draining import DrainSwitch
+from .operators import is_local
+from .reloading import ReloadSwitch
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -30,17 +32,29 @@ _STATES = get_args(State)
 class Admin:
     """
     ``/livez``: the loop turns. ``/readyz``: configuration loaded, listeners bound, not draining. ``/metrics``: the
-    scrape. ``/-/topics``: how each topic is doing. That a backend is down makes pushgate neither dead nor unready.
+    scrape. ``/-/topics``: how each topic is doing. ``/-/drain``: have clients leave. ``/-/reload``: read the
+    configuration again. That a backend is down makes pushgate neither dead nor unready.
     """
 
     def __init__(
-        self, metrics: Metrics, is_ready: Callable[[], bool], topics: Callable[[], Iterable[PolledChannel]]
+        self,
+        metrics: Metrics,
+        is_ready: Callable[[], bool],
+        topics: Callable[[], Iterable[PolledChannel]],
+        drain: DrainSwitch,
+        reload: ReloadSwitch,
     ) -> None:
         self._metrics = metrics
         self._is_ready = is_ready
         self._topics = topics
+        self._drain = drain
+        self._reload = reload
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == "/-/drain":
+            return self._drain.answer(request)
+        if request.path == "/-/reload":
+            return await self._reload.answer(request)
         if request.method not in ("GET", "HEAD"):
             return web.Response(status=405, text="read only\n", headers={"Allow": "GET, HEAD"})
         match request.path:
@@ -53,11 +67,11 @@ class Admin:
             case "/-/topics":
                 return self._answer_topics(request)
             case _:
-                known = "there are /livez, /readyz, /startupz, /metrics and /-/topics\n"
+                known = "there are /livez, /readyz, /startupz, /metrics, /-/topics, /-/drain and /-/reload\n"
                 return web.Response(status=404, text=known)
 
     def _answer_topics(self, request: web.BaseRequest) -> web.Response:
-        if not _is_local(request.remote):
+        if not is_local(request.remote):
             return web.Response(status=403, text="this is told on the gateway's own machine only\n")
         try:
             route, state, limit = _filters(request)
@@ -68,13 +82,6 @@ class Admin:
         return web.Response(
             body=encode({"topics": told}), content_type="application/json", headers={"Cache-Control": "no-store"}
         )
-
-
-def _is_local(remote: str | None) -> bool:
-    try:
-        return remote is not None and ip_address(remote.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
 
 
 def _filters(request: web.BaseRequest) -> tuple[str | None, str | None, int]:

@@ -11,8 +11,10 @@ import typer
 
 from .check import check
 from .config import config
+from .drain import drain
 from .plan import plan
 from .probe import probe
+from .reload import reload
 from .replay import replay
 from .run import run
 from .schema import schema
@@ -33,6 +35,8 @@ app.command("try")(try_)
 app.command()(probe)
 app.command()(plan)
 app.command()(replay)
+app.command()(drain)
+app.command()(reload)
 app.command()(schema)
 app.command()(version)
 

@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from ..config import Gateway
+    from ..config.original import Original
 
 STDIN = "-"
 
@@ -31,6 +32,13 @@ def load_config(file: str) -> Gateway:
     return gateway
 
 
+def original(file: str) -> Original | None:
+    """Return where the configuration can be read from again and again; None if that is impossible."""
+    from ..config.original import Original
+
+    return None if file == STDIN else Original(Path(file), environ=os.environ, check=_require_libraries)
+
+
 def _require_libraries(gateway: Gateway) -> None:
     """Raise ConfigError if a route's format needs what is not installed."""
     from ..adapters.upstream.formats import missing_library
@@ -45,12 +53,16 @@ def _require_libraries(gateway: Gateway) -> None:
         raise ConfigError(problems)
 
 
-def require_config(file: str) -> Gateway:
-    """Return the Gateway, or say on standard error what is wrong with it and exit with 1."""
+def require_config(file: str, source: Original | None = None) -> Gateway:
+    """
+    Return the Gateway, or say on standard error what is wrong with it and exit with 1.
+
+    ``source``: what will be read again when it changes, and so has to know what was read now.
+    """
     from ..errors import ConfigError
 
     try:
-        return load_config(file)
+        return load_config(file) if source is None else source.read()
     except ConfigError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None

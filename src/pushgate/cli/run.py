@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -10,20 +11,21 @@ from typing import TYPE_CHECKING
 import typer
 
 from ..heap import tidy_heap
-from .configuration import ConfigFile, require_config
+from .configuration import ConfigFile, original, require_config
 
 if TYPE_CHECKING:
     from ..gateway import Gateway
 
 
 def run(file: ConfigFile = "gateway.yaml") -> None:
-    """Poll the backends and push what changes, until SIGTERM or Ctrl-C."""
-    config = require_config(file)
+    """Poll the backends and push what changes, until SIGTERM or Ctrl-C; a second one does not wait for anybody."""
+    source = original(file)
+    config = require_config(file, source)
     from ..gateway import Gateway
     from ..logs import configure
 
     configure()
-    gateway = Gateway(config)
+    gateway = Gateway(config, source=source)
     try:
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             runner.run(_until_told(gateway))
@@ -33,17 +35,21 @@ def run(file: ConfigFile = "gateway.yaml") -> None:
 
 
 async def _until_told(gateway: Gateway) -> None:
-    """Run until the first signal asks to stop; a second one ends the process at once, as it would without us."""
+    """Run until a signal asks to stop and clients have left, or until a second one ends the process at once."""
     tidy_heap()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            # Not by the signal itself: to the first process of a container it would do nothing.
+            os._exit(128 + number)
         stop.set()
-        loop.remove_signal_handler(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
+    if hasattr(signal, "SIGHUP"):  # not on Windows
+        loop.add_signal_handler(signal.SIGHUP, gateway.ask_reload)
     await gateway.run(stop)
 
 

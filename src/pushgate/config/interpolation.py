@@ -14,9 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 
 MAX_FILE_BYTES = 1_000_000
+
+# So much of a file is looked at to see whether it has changed.
+COMPARED_BYTES = 16_000_000
 
 _EXPRESSION = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::([-?])(.*))?", re.DOTALL)
@@ -25,12 +29,26 @@ _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::([-?])(.*))?", re.DOTALL)
 _SECRET_LENGTH = 4
 
 
-class Interpolation:
-    """Replaces expressions, and remembers what they brought so that no message repeats it."""
+# The digest of what each file held; None: it could not be read.
+Contents = dict[Path, bytes | None]
 
-    def __init__(self, environ: Mapping[str, str], base: Path) -> None:
+
+def digest(content: bytes) -> bytes:
+    """Return what tells a content from another."""
+    return blake2b(content[:COMPARED_BYTES], digest_size=16).digest()
+
+
+class Interpolation:
+    """
+    Replaces expressions, and remembers what they brought so that no message repeats it.
+
+    ``contents`` is told of the files that were read, or could not be.
+    """
+
+    def __init__(self, environ: Mapping[str, str], base: Path, contents: Contents | None = None) -> None:
         self._environ = environ
         self._base = base
+        self._contents = {} if contents is None else contents
         self._brought: dict[str, str] = {}
 
     def __call__(self, text: str) -> str:
@@ -69,9 +87,11 @@ class Interpolation:
 
     def _read(self, name: str) -> str:
         path = self._base / name
+        self._contents[path] = None
         try:
             with path.open("rb") as file:
-                content = file.read(MAX_FILE_BYTES + 1)
+                content = file.read(COMPARED_BYTES)
+            self._contents[path] = digest(content)
             text = content.decode()
         except OSError as error:
             raise ValueError(f"${{file:{name}}} cannot be read: {error.strerror}") from None

@@ -11,7 +11,7 @@ from ..errors import ConfigError, ConfigProblem
 from . import cautions, checks, defaults, source
 from .explaining import explain
 from .gateway import Gateway
-from .interpolation import Interpolation
+from .interpolation import Contents, Interpolation, digest
 from .pending import report_pending
 from .report import Report, marks
 from .tree import Mark, Path, Plain, plain
@@ -20,23 +20,36 @@ from .tree import Mark, Path, Plain, plain
 _ENTRIES = ("upstreams", "auth", "routes", "proxy")
 
 
-def load(path: FilePath, *, environ: Environment[str, str]) -> Gateway:
-    """Read and check a file; raises ConfigError with everything that is wrong, in the order of the file."""
+def load(path: FilePath, *, environ: Environment[str, str], contents: Contents | None = None) -> Gateway:
+    """
+    Read and check a file; raises ConfigError with everything that is wrong, in the order of the file.
+
+    ``contents`` is told of every file that is read, this one and those that it brings in.
+    """
+    contents = {} if contents is None else contents
     try:
         content = path.read_bytes()
     except OSError as error:
         message = f"cannot be read: {error.strerror}; name another file with -c"
         raise ConfigError([ConfigProblem(str(path), 1, 1, message)]) from None
-    return parse(content, file=str(path), environ=environ, base=path.parent)
+    contents[path] = digest(content)
+    return parse(content, file=str(path), environ=environ, base=path.parent, contents=contents)
 
 
-def parse(text: str | bytes, *, file: str, environ: Environment[str, str], base: FilePath) -> Gateway:
+def parse(
+    text: str | bytes,
+    *,
+    file: str,
+    environ: Environment[str, str],
+    base: FilePath,
+    contents: Contents | None = None,
+) -> Gateway:
     """
     Check the text of a gateway.yaml; raises ConfigError as ``load`` does.
 
     ``file`` is what messages call it, ``base`` the folder in which relative paths start.
     """
-    interpolation = Interpolation(environ, base)
+    interpolation = Interpolation(environ, base, {} if contents is None else contents)
     raw: list[tuple[Mark, str]] = []
     try:
         written = source.read(_decode(text), interpolate=interpolation, problems=raw)

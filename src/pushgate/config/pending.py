@@ -19,10 +19,7 @@ from .tree import Mapping, Path, find, leaves, plain
 _SERVER = {
     "tls": "HTTPS on the public listener",
     "trusted_proxies": "believing X-Forwarded-For",
-    "limits.accept_rate": "limiting new connections",
     "limits.per_address": "limiting connections of one address",
-    "max_connection_age": "asking old streams to reconnect",
-    "drain": "closing streams over a while",
     "poke": "polls on demand",
     "admin.token": "operators from elsewhere than loopback",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -135,6 +136,12 @@ class Route(Section):
             other = "pages" if self.pages is not None else "accumulate"
             raise misplaced("batch", f"stands beside `{other}`; keep one of them")
         return self
+
+    @cached_property
+    def pacing(self) -> object:
+        """What says when a topic is polled, for those who ask whether it is still the same."""
+        poll = self.poll.model_dump(exclude={"while_", "topics", "linger", "ttl", "until"})
+        return poll, self.guards.confirm_after, self.batch is not None
 
     @property
     def is_raw(self) -> bool:

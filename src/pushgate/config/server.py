@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from ..quantities import duration_text
+from ..quantities import Rate, duration_text
 from .addresses import Address, BasePath, Listen, Network, Origin, Prefix, RedisUrl
 from .scalars import (
+    OFF,
     AllowedOrOff,
     Count,
     Duration,
@@ -71,8 +72,8 @@ class Limits(Section):
 
     connections: Count = 20_000
     """Open connections of clients."""
-    accept_rate: AllowedOrOff = None
-    """New connections in a while."""
+    accept_rate: AllowedOrOff = Rate(2000, 1.0)
+    """New streams and long-polling connections in a while; the others are told when to come back."""
     topics: Count = 10_000
     """Live topics of all routes."""
     memory: SizeOrOff = None
@@ -80,14 +81,20 @@ class Limits(Section):
     per_address: Limit = None
     """Open connections of one client address; behind a proxy it needs `trusted_proxies`."""
 
+    @model_serializer(mode="wrap")
+    def _write_off(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write ``off`` where it is not the default, although what is absent is left out."""
+        written: dict[str, Any] = write(self)
+        return written if self.accept_rate is not None else {**written, "accept_rate": OFF}
+
 
 class Drain(Section):
-    """How clients leave when the process stops."""
+    """How clients leave when the process is told to end."""
 
     window: Duration = 20.0
     """The time over which streams are closed, so that clients do not come back all at once."""
     grace: Duration = 5.0
-    """How long requests that are still running may take after that."""
+    """How much longer those may take who are still leaving, or waiting for an answer."""
 
 
 class Poke(Section):

@@ -19,6 +19,7 @@ from typing import Any, Literal, SupportsIndex, assert_never
 
 import msgspec
 
+from ..packing import MIN_BYTES, Parcel
 from ..values import ABSENT, UNREAD, Document, EventKind, Json, Mode, Unread
 from .diffing import INEXPRESSIBLE, compare, items_changes, merge_patch, prove
 from .equality import canonical, fingerprint
@@ -31,10 +32,20 @@ _decode = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """What a change is in one mode: the kind of event and its data, JSON in UTF-8."""
+    """
+    What a change is in one mode: the kind of event and its data, JSON in UTF-8.
+
+    ``parcel``: the data as it is compressed once for all who are told it; None: it is too little for that.
+    """
 
     kind: EventKind
     data: bytes
+    parcel: Parcel | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, kind: EventKind, data: bytes) -> Telling:
+        """Return a telling whose data may be worth to be compressed."""
+        return cls(kind, data, Parcel(data) if len(data) >= MIN_BYTES else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +54,7 @@ class Sealed:
     A document as another process made it, to be passed on and not to be looked into.
 
     ``told``: the change that led to it, in those modes in which it is told otherwise than as a whole; None: it has
-    nothing to say there. ``disproved``: its patch failed the proof.
+    nothing to say there. ``disproved``: its patch failed the proof. ``deflated``: the snapshot once more, compressed.
     """
 
     snapshot: bytes = field(repr=False)
@@ -51,38 +62,40 @@ class Sealed:
     size: int
     told: Mapping[Mode, Telling | None] = field(default_factory=dict)
     disproved: bool = False
+    deflated: bytes | None = field(default=None, repr=False)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         """Leave the bytes of the document out of the pickle, if it is one that can (PEP 574)."""
-        return Sealed, (PickleBuffer(self.snapshot), self.digest, self.size, self.told, self.disproved)
+        snapshot, deflated = PickleBuffer(self.snapshot), None if self.deflated is None else PickleBuffer(self.deflated)
+        return Sealed, (snapshot, self.digest, self.size, self.told, self.disproved, deflated)
 
 
 class Version:
     """A topic's document as it was from one change to the next."""
 
-    __slots__ = ("_document", "_snapshot", "at", "digest", "is_end", "number", "size")
+    __slots__ = ("_document", "_parcel", "at", "digest", "is_end", "number", "size")
 
     def __init__(self, number: int, *, at: float, document: Document | Sealed) -> None:
         self.number = number
         self.at = at  # when the answer was read, seconds since the epoch
         self.is_end = False  # nothing follows
         self._document: Document | Literal[Unread.UNREAD]
-        self._snapshot: bytes | None  # encoded when first needed; dropped with ``forget_snapshot``
+        self._parcel: Parcel | None  # the snapshot, encoded when first needed; dropped with ``forget_snapshot``
         # The digest is equal for equal documents, here and in every other process; the size is that of a snapshot in
         # bytes, to within the order of its keys.
         if isinstance(document, Sealed):
-            self._document, self._snapshot = UNREAD, document.snapshot
+            self._document, self._parcel = UNREAD, Parcel(document.snapshot, document.deflated)
             self.digest, self.size = document.digest, document.size
         else:
             text = b"" if document is ABSENT else canonical(document)
-            self._document, self._snapshot = document, None
+            self._document, self._parcel = document, None
             self.digest, self.size = fingerprint(text), len(text)
 
     def ended(self, number: int, *, at: float) -> Version:
         """Return the version after this one, which says that there will be no other: the same document."""
         end = object.__new__(Version)
         end.number, end.at, end.is_end = number, at, True
-        end._document, end.digest, end.size, end._snapshot = self._document, self.digest, self.size, self._snapshot
+        end._document, end.digest, end.size, end._parcel = self._document, self.digest, self.size, self._parcel
         return end
 
     def __repr__(self) -> str:
@@ -109,24 +122,30 @@ class Version:
     @property
     def snapshot(self) -> bytes:
         """The whole document as JSON; the keys keep the order that the upstream gave them."""
-        if self._snapshot is None:
+        return self.parcel.data
+
+    @property
+    def parcel(self) -> Parcel:
+        """The same as it is compressed once for all who get it."""
+        if self._parcel is None:
             assert self._document is not UNREAD, "the bytes of a sealed document are forgotten when it is succeeded"
-            self._snapshot = encode(self._document)
-        return self._snapshot
+            self._parcel = Parcel(encode(self._document))
+        return self._parcel
 
     def forget_snapshot(self) -> None:
-        self._snapshot = None
+        self._parcel = None
 
     @property
     def can_tell(self) -> bool:
         """Whether the document is still here, in whatever form."""
-        return self._snapshot is not None or not self.is_sealed
+        return self._parcel is not None or not self.is_sealed
 
     def tell(self) -> Telling:
         """Tell somebody who knows nothing yet."""
         if self.is_absent:
             return Telling("gone", encode({"at": timestamp(self.at)}))
-        return Telling("snapshot", self.snapshot)
+        parcel = self.parcel
+        return Telling("snapshot", parcel.data, parcel)
 
 
 class Change:
@@ -210,7 +229,7 @@ class Change:
 
     def _smaller(self, kind: EventKind, data: bytes | None) -> Telling:
         """Tell it like this if it can be told like this and is worth it; otherwise as a whole."""
-        return self.after.tell() if data is None or len(data) >= self.after.size else Telling(kind, data)
+        return self.after.tell() if data is None or len(data) >= self.after.size else Telling.of(kind, data)
 
     def _proven_patch(self, old: Json, new: Json) -> bytes | None:
         self.disproved = not prove(old, self.patch, new)

@@ -19,37 +19,12 @@ from typing import Literal, TypeAlias
 
 from ..values import Document, Encoding, Event, Mode
 from .changes import Change, Sealed, Telling, Version, encode, timestamp
-from .equality import fingerprint
+from .cursors import Cursor, Family, family_of, scope_of
 from .keys import Keys
 from .patching import Operation
 
-# A client may hand back any text as a cursor; longer ones are not ours.
-MAX_CURSOR_LENGTH = 128
-
 # Up to this many bytes, whoever is behind gets every change there was rather than their sum.
 REPLAY_BYTES = 16 * 1024
-
-Family = Literal["document", "items"]
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """A position, taken apart; ``parse`` returns None for a text that was never one of ours."""
-
-    epoch: str
-    number: int
-    scope: str
-    digest: str
-
-    @classmethod
-    def parse(cls, text: str) -> Cursor | None:
-        parts = text.split(".")
-        if len(text) > MAX_CURSOR_LENGTH or len(parts) != 4 or not (parts[1].isascii() and parts[1].isdigit()):
-            return None
-        return cls(parts[0], int(parts[1]), parts[2], parts[3])
-
-    def __str__(self) -> str:
-        return f"{self.epoch}.{self.number}.{self.scope}.{self.digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +79,10 @@ class History:
     ) -> None:
         self._epoch = epoch
         self._scopes: dict[Family, str] = {
-            "document": fingerprint(f"document\n{scope}".encode()),
-            "items": fingerprint(f"items\n{scope}".encode()),
+            "document": scope_of("document", scope),
+            "items": scope_of("items", scope),
         }
-        self._limits = limits
+        self.limits = limits  # another may be set; it counts from the next change on
         self._keys = keys
         self._past = past
         self._encoding = encoding
@@ -122,6 +97,11 @@ class History:
         return f"<History {numbers}, {self._weight} bytes>"
 
     @property
+    def epoch(self) -> str:
+        """The store's: numbers of another one mean nothing here."""
+        return self._epoch
+
+    @property
     def latest(self) -> Version | None:
         """The current document; None until the first answer was accepted."""
         return self._versions[-1] if self._versions else None
@@ -134,7 +114,11 @@ class History:
 
     def head(self, mode: Mode) -> str:
         """Return the cursor of the current document, for somebody who follows it in this mode."""
-        return self._cursor(self._head(), "items" if mode == "items" else "document")
+        return self._cursor(self._head(), family_of(mode))
+
+    def scope(self, mode: Mode) -> str:
+        """Return what the cursors of somebody who follows it in this mode are for."""
+        return self._scopes[family_of(mode)]
 
     def append(self, number: int, *, at: float, document: Document | Sealed, patch: list[Operation]) -> Change:
         """Log a new document; ``patch`` leads to it from the latest one. Numbers must rise."""
@@ -208,6 +192,10 @@ class History:
         index = self._index(number)
         return None if index < 0 else self._versions[index]
 
+    def recall(self, number: int) -> Version | None:
+        """Return the same, also if only the past knows."""
+        return self.at(number) or self._past(number)
+
     def _index(self, number: int) -> int:
         return bisect_right(self._versions, number, key=lambda version: version.number) - 1
 
@@ -266,7 +254,7 @@ class History:
     def _event(self, version: Version, telling: Telling) -> Event:
         family: Family = "items" if telling.kind == "items" else "document"
         encoding = self._encoding if telling.kind == "snapshot" else None
-        return Event(telling.kind, self._cursor(version, family), version.at, telling.data, encoding)
+        return Event(telling.kind, self._cursor(version, family), version.at, telling.data, encoding, telling.parcel)
 
     def _cursor(self, version: Version, family: Family) -> str:
         return str(Cursor(self._epoch, version.number, self._scopes[family], version.digest))
@@ -289,9 +277,9 @@ class History:
         self._versions.pop(0)
 
     def _forget_oldest(self) -> None:
-        horizon = self._versions[-1].at - self._limits.age
-        while len(self._changes) > self._limits.events or (
-            self._changes and (self._weight > self._limits.bytes or self._changes[0].after.at < horizon)
+        horizon = self._versions[-1].at - self.limits.age
+        while len(self._changes) > self.limits.events or (
+            self._changes and (self._weight > self.limits.bytes or self._changes[0].after.at < horizon)
         ):
             self._weight -= self._changes.pop(0).weight
             self._versions.pop(0)

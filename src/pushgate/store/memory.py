@@ -31,7 +31,7 @@ class MemoryStore:
     def __init__(self, epoch: str, *, limit: int | None = None) -> None:
         self._epoch = epoch
         self._number = 0
-        self._limit = limit
+        self.limit = limit
         self._sizes: dict[History, int] = {}  # as they were last counted
         self._size = 0  # their sum
         # A heap: whose oldest change is the oldest of all. Views have the number of their parent's, so an id decides.
@@ -84,7 +84,7 @@ class MemoryStore:
 
     def is_full(self) -> bool:
         """Whether there is more than may be, and nothing left to forget but current documents."""
-        return self._limit is not None and self._size > self._limit
+        return self.limit is not None and self._size > self.limit
 
     def usage(self) -> Iterator[tuple[str, int]]:
         """Yield what takes how many bytes of memory, about."""

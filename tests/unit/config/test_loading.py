@@ -178,7 +178,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
     """Mistakes in YAML, in values, between sections, and what is not yet implemented, together."""
     text = (
         "version: 1\n"
-        "server: {heartbeat: 1s, max_connection_age: 1h}\n"
+        "server: {heartbeat: 1s, poke: {secret: s}}\n"
         "upstreams: {bikes: {url: 'https://bikes.example', timeuot: {}}}\n"
         "routes:\n"
         "  /a: {upstream: bikes, emit: pach}\n"

@@ -114,6 +114,26 @@ def test_each_telling_is_encoded_once() -> None:
         assert one.tell(mode) is one.tell(mode)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_worth_it_is_compressed_once(mode: Mode) -> None:
+    """Whatever is told of a change has one parcel for all; what is too little to be compressed has none."""
+    old, new = ({"n": n, "pad": f"{n}" * 500} for n in (1, 2))
+    large = change(old, new).tell(mode)
+    assert large is not None and large.parcel is not None
+    assert large.parcel.data is large.data and large.parcel.deflated is not None
+    small = change({"n": 0, "pad": PAD}, {"n": 1, "pad": PAD}).tell("patch")
+    assert small is not None and small.parcel is None
+
+
+def test_a_document_is_compressed_once() -> None:
+    """For all who get the whole of it, with a short poll or as an event; and not again because it has ended."""
+    version = Version(1, at=0, document={"pad": PAD * 3})
+    parcel = version.parcel
+    assert version.tell().parcel is parcel and version.ended(2, at=0).tell().parcel is parcel
+    version.forget_snapshot()
+    assert version.parcel is not parcel and version.parcel.data == parcel.data
+
+
 def test_snapshots_keep_the_order_of_keys() -> None:
     """The document is told as the upstream ordered it, though the order is no part of its digest."""
     one, other = (Version(1, at=0, document=document) for document in ({"b": 1, "a": 2}, {"a": 2, "b": 1.0}))

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from pushgate.documents.changes import Sealed, Telling, encode
+from pushgate.documents.cursors import MAX_CURSOR_LENGTH, Cursor
 from pushgate.documents.diffing import compare
 from pushgate.documents.equality import digest
-from pushgate.documents.history import MAX_CURSOR_LENGTH, REPLAY_BYTES, Cursor, History, Limits
+from pushgate.documents.history import REPLAY_BYTES, History, Limits
 from pushgate.documents.keys import Keys
 from pushgate.values import ABSENT, Mode
 

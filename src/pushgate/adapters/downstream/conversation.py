@@ -8,7 +8,9 @@ something.
 from __future__ import annotations
 
 import asyncio
+import zlib
 
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
@@ -23,11 +25,16 @@ HANG_UP_TIMEOUT = 2.0
 
 
 class Conversation:
-    """One client's side of the protocol; ``transport`` is None before the socket is ours and after it is gone."""
+    """
+    One client's side of the protocol; ``transport`` is None before the socket is ours and after it is gone.
 
-    __slots__ = ("_closing", "_fragments", "_protocol", "transport")
+    ``is_deflated``: the two have agreed on what ``extensions.py`` answers.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_closing", "_fragments", "_is_deflated", "_protocol", "transport")
+
+    def __init__(self, *, is_deflated: bool = False) -> None:
+        self._is_deflated = is_deflated
         self.transport: asyncio.Transport | None = None
         self._protocol: Protocol | None = None
         self._fragments = bytearray()  # of a message that has not ended yet
@@ -37,6 +44,8 @@ class Conversation:
     def protocol(self) -> Protocol:
         if self._protocol is None:
             self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=MAX_MESSAGE_BYTES)
+            if self._is_deflated:
+                self._protocol.extensions = [_inflater()]
         return self._protocol
 
     def receive(self, data: bytes) -> list[bytes]:
@@ -103,6 +112,11 @@ class Conversation:
     @property
     def is_open(self) -> bool:
         return self.transport is not None and (self._protocol is None or self._protocol.state is State.OPEN)
+
+
+def _inflater() -> PerMessageDeflate:
+    """Return what keeps nothing from one message to the next, and so no window of 32 KB."""
+    return PerMessageDeflate(True, True, zlib.MAX_WBITS, zlib.MAX_WBITS)
 
 
 def _is_utf8(text: bytes) -> bool:

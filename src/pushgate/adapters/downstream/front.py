@@ -6,12 +6,14 @@ Every refusal, whoever raises it, becomes an answer here, in the form that its c
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from aiohttp import web
 
 from ...channel import Channel
 from ...clock import Clock
 from ...config.server import Server
-from ...errors import Draining, MethodNotAllowed, NoSuchTopic, OriginForbidden, Overloaded, Refusal
+from ...errors import MethodNotAllowed, NoSuchTopic, OriginForbidden, Refusal
 from ...hub import Hub
 from ...identity import cookies_of
 from ...naming import RESERVED_QUERY, Router, decode_path, decode_query, origin_form
@@ -19,37 +21,65 @@ from ...negotiation import Ask, check_offered, negotiate
 from ...routes import Route
 from ...values import ANYBODY, Caller
 from ...views import ViewRoute
-from . import long_poll, short_poll, sse, websocket
+from ...wishes import Wishes
+from . import long_poll, shared_sse, short_poll, sse, websocket
+from .door import Door
+from .inquiry import LongPolls, Question
 from .replies import EXPOSED, EXPOSED_BY_WRITES, READING, Reply, cors_fields, methods_text, preflight, refusal_reply
+from .shared import Host
+from .sharing import Sharing, endpoint_of, preflight_of, wishes_of
 from .writing import Writer, check_origin
-
-# Within this time an EventSource reconnects, each after a moment of its own, so that a restart is no stampede.
-MIN_RETRY, MAX_RETRY = 1.0, 4.0
 
 
 class Front:
     """The handler of every public request."""
 
-    def __init__(self, settings: Server, router: Router[Route | ViewRoute], hub: Hub, clock: Clock) -> None:
+    def __init__(self, settings: Server, router: Router[Route | ViewRoute], hub: Hub, clock: Clock, door: Door) -> None:
         self._settings = settings
         self._router = router
         self._hub = hub
         self._clock = clock
+        self._door = door
+        self._polls = LongPolls(hub, door)
         self.writer: Writer | None = None
+        self._host = Host(router, hub)
+        self._sharing = Sharing(self._host, hub, clock)
         self.server: web.Server | None = None  # who parses the next request of a connection that is given back
-        self.is_draining = False
 
-    @property
-    def retry(self) -> float:
-        """When this client shall come back, in seconds; every one is told something else."""
-        return MIN_RETRY + (MAX_RETRY - MIN_RETRY) * self._clock.chance()
+    def revise(
+        self, settings: Server, router: Router[Route | ViewRoute], entries: Collection[Route | ViewRoute]
+    ) -> None:
+        """Go by another configuration from now on."""
+        self._settings, self._router = settings, router
+        self._polls.forget()
+        self._host.router = router
+        if self.writer is not None:
+            self.writer.entries = entries
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer, and let go of the connection if the gateway is going away."""
+        departures = self._door.departures
+        departures.requests += 1
+        try:
+            response = await self._respond(request)
+        finally:
+            departures.requests -= 1
+        if departures.is_draining:
+            response.force_close()
+        return response
+
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         is_reading = request.method in READING
         exposed = EXPOSED if is_reading else EXPOSED_BY_WRITES
         cors = cors_fields(request.headers.get("Origin"), self._settings.cors, exposed=exposed)
         ask: Ask | None = None
         try:
+            if (endpoint := endpoint_of(request, self._settings)) is not None:
+                if request.method == "OPTIONS":
+                    return preflight_of(request, endpoint, self._settings).to_response()
+                wishes = await wishes_of(request, endpoint)
+                ask = wishes.ask
+                return await self._share(request, wishes, cors)
             if request.method == "OPTIONS":
                 return self._preflight(request).to_response()
             route, values, query = self._find(request)
@@ -65,6 +95,12 @@ class Front:
             return await self._answer(request, channel, ask, cors)
         except Refusal as refusal:
             return self._refuse(request, refusal, ask, cors)
+
+    async def _share(self, request: web.BaseRequest, wishes: Wishes, cors: dict[str, str]) -> web.StreamResponse:
+        assert self.server is not None, "the gateway sets it before it listens"
+        self._check_admission(request, wishes.ask)
+        retry = self._door.retry
+        return await self._sharing.answer(request, self.server, wishes, _caller(request), fields=cors, retry=retry)
 
     def _find(self, request: web.BaseRequest) -> tuple[Route | ViewRoute, dict[str, str], dict[str, str]]:
         """Return the route of a request, its path parameters and its query."""
@@ -97,21 +133,15 @@ class Front:
         self, request: web.BaseRequest, route: Route, values: dict[str, str], query: dict[str, str]
     ) -> Reply:
         assert self.writer is not None, "the gateway sets it before it listens"
-        if self.is_draining:
-            raise Draining("the gateway is going away", retry_after=self.retry)
         check_origin(request, is_allowed=self._is_allowed_origin(request))
         caller = _caller(request)
         return await self.writer.answer(request, route, route.topic(values, query, caller), caller)
 
     def _check_admission(self, request: web.BaseRequest, ask: Ask) -> None:
         """Refuse what cannot be served now, and a WebSocket that another site's page opens with our cookies."""
-        if self.is_draining:
-            raise Draining("the gateway is going away", retry_after=self.retry)
-        is_lasting = ask.transport != "short_poll"
-        if is_lasting and self._hub.connections >= self._settings.limits.connections:
-            raise Overloaded("there are as many connections as may be (server.limits.connections)", retry_after=5.0)
         if ask.transport == "websocket" and "Cookie" in request.headers and not self._is_allowed_origin(request):
             raise OriginForbidden("this origin may not open a WebSocket with cookies (server.cors.origins)")
+        self._door.admit(request, ask)
 
     def _is_allowed_origin(self, request: web.BaseRequest) -> bool:
         origin = request.headers.get("Origin")
@@ -128,10 +158,12 @@ class Front:
             case "websocket":
                 return websocket.open_stream(request, hub, channel, ask, clock=clock)
             case "sse":
-                return sse.open_stream(request, hub, channel, ask, fields=cors, now=clock.wall(), retry=self.retry)
+                retry = self._door.retry
+                return sse.open_stream(request, hub, channel, ask, fields=cors, now=clock.wall(), retry=retry)
             case "long_poll":
                 assert self.server is not None, "the gateway sets it before it listens"
-                return await long_poll.answer(request, long_poll.Question(channel, ask, clock, cors), hub, self.server)
+                question = Question(channel, ask, clock, cors)
+                return await long_poll.answer(request, question, hub, self.server, self._polls)
             case "short_poll":
                 reply = await short_poll.answer(channel, ask, clock, is_head=request.method == "HEAD")
                 return reply.with_fields(cors).to_response()
@@ -139,6 +171,8 @@ class Front:
     def _refuse(
         self, request: web.BaseRequest, refusal: Refusal, ask: Ask | None, cors: dict[str, str]
     ) -> web.StreamResponse:
+        if ask is not None:
+            self._door.turned_away(ask.transport, refusal)
         is_upgrade = request.headers.get("Upgrade", "").strip().lower() == "websocket"
         if is_upgrade and websocket.is_browser(request) and not isinstance(refusal, OriginForbidden):
             try:
@@ -146,7 +180,9 @@ class Front:
             except Refusal as worse:  # not even a handshake
                 refusal = worse
         if ask is not None and ask.is_reconnect and refusal.retry_after is not None:
-            reply: Reply = sse.refuse_reconnect(refusal, ask, at=self._clock.wall(), retry=refusal.retry_after)
+            is_shared = endpoint_of(request, self._settings) is not None
+            refuse = shared_sse.refuse_reconnect if is_shared else sse.refuse_reconnect
+            reply: Reply = refuse(refusal, ask, at=self._clock.wall(), retry=refusal.retry_after)
         else:
             reply = refusal_reply(refusal)
         return reply.with_fields(cors).to_response()

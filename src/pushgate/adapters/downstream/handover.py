@@ -99,6 +99,13 @@ def listen(host: str, port: int, *, heartbeat: float) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=4096, reuse_port=False)
+    tune(listener, heartbeat=heartbeat)
+    listener.setblocking(False)
+    return listener
+
+
+def tune(listener: socket.socket, *, heartbeat: float) -> None:
+    """Set the options of the connections that will be accepted."""
     options = {
         "TCP_NODELAY": 1,
         "TCP_NOTSENT_LOWAT": NOTSENT_BYTES,
@@ -111,5 +118,3 @@ def listen(host: str, port: int, *, heartbeat: float) -> socket.socket:
     for name, value in options.items():
         if hasattr(socket, name):  # not every system has every option
             listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    listener.setblocking(False)
-    return listener

@@ -1,176 +1,151 @@
 """
 Long poll: what happened after the client's cursor, as soon as there is something, or ``204`` when the wait is over.
 
-Whoever has to wait is parked: the socket is taken over from aiohttp, so that a parked client is a small object and a
-timer, and is given back with the answer, so that the connection serves the next request.
+Whoever has to wait is parked (``parking.py``). As long as a client goes on asking in words that are known by heart
+(``recognition.py``), its connection is not given back to aiohttp in between.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from collections.abc import Collection
 
 from aiohttp import web
 
 from ...channel import Channel
-from ...clock import Clock
 from ...errors import Refusal
 from ...hub import Hub
-from ...negotiation import Ask
-from ...values import Transport
+from ...values import Mode
 from ...wire import long_poll_body
-from .handover import TakenOver, give_back, has_more, take_over
-from .replies import JSON, Reply, refusal_reply, topic_fields
-from .short_poll import document_reply, refusal_for, settle
+from .handover import TakenOver, has_more, take_over
+from .inquiry import Inquiry, LongPolls, Question
+from .parking import ParkedConnection
+from .replies import JSON, Reply, topic_fields, whole
+from .short_poll import refusal_for, settle
 
-# What a parked client may send ahead (its next requests) before it is cut off.
-MAX_PENDING_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A long poll, and how to answer it at any moment."""
-
-    channel: Channel
-    ask: Ask
-    clock: Clock
-    fields: Mapping[str, str]  # for every answer to this client: CORS
-
-    def answer(self, *, is_over: bool) -> Reply | None:
-        """Return the answer if there is one by now; there always is when the wait is over."""
-        try:
-            reply = self._document(is_over) if self.ask.is_document else self._events(is_over)
-        except Refusal as refusal:
-            return self.refuse(refusal)
-        return reply and reply.with_fields(self.fields)
-
-    def refuse(self, refusal: Refusal) -> Reply:
-        return refusal_reply(refusal).with_fields(self.fields)
-
-    def at_head(self) -> Question:
-        """
-        Return the question as of now: nothing has happened since the client's cursor, so the present is where it is.
-
-        Its own cursor may be from before a restart, and would be a gap after the next change.
-        """
-        if not self.channel.has_document:
-            return self
-        return replace(self, ask=replace(self.ask, cursor=self.channel.history.head(self.ask.mode)))
-
-    def _document(self, is_over: bool) -> Reply | None:
-        reply = document_reply(self.channel, self.ask, now=self.clock.wall())
-        return reply if is_over or reply.status != 304 or self.channel.history.is_ended else None
-
-    def _events(self, is_over: bool) -> Reply | None:
-        channel, ask = self.channel, self.ask
-        fields = topic_fields(channel) | {"Cache-Control": "no-store"}
-        if not channel.has_document:
-            if not is_over:
-                return None
-            return Reply(204, fields | ({"Pushgate-Cursor": ask.cursor} if ask.cursor else {}))
-        assert ask.cursor is not None, "who has no cursor was answered before"
-        replay = channel.replay(ask.cursor, ask.mode)
-        head = replay.events[-1].id if replay.events else channel.history.head(ask.mode)
-        assert head is not None, "every event of a history has an id"
-        fields["Pushgate-Cursor"] = head
-        if replay.events:
-            return Reply(200, fields | {"Content-Type": JSON}, long_poll_body(head, replay.events))
-        return Reply(204, fields) if is_over or channel.history.is_ended else None
+# How long a connection is kept that was answered and has not asked again; then aiohttp has it, and closes it in time.
+MAX_IDLE = 20.0
 
 
-class Parked:
-    """One client that waits for its answer; the protocol of its socket meanwhile."""
+class Parked(ParkedConnection):
+    """One client that waits for news of one topic, or between two such waits."""
 
-    __slots__ = (
-        "_hub",
-        "_is_full",
-        "_keep_alive",
-        "_pending",
-        "_question",
-        "_server",
-        "_timer",
-        "_transport",
-        "channel",
-    )
+    __slots__ = ("_idle", "_inquiry", "_polls", "_question")
 
-    transport_name: ClassVar[Transport] = "long_poll"
-
-    def __init__(self, question: Question, hub: Hub, server: web.Server, *, keep_alive: bool) -> None:
+    def __init__(
+        self, polls: LongPolls, inquiry: Inquiry, question: Question, hub: Hub, server: web.Server, *, keep_alive: bool
+    ) -> None:
+        super().__init__(hub, server, keep_alive=keep_alive)
+        self._polls = polls
+        self._inquiry = inquiry
         self._question = question
-        self._hub = hub
-        self.channel = question.channel
-        self._server = server
-        self._keep_alive = keep_alive
-        self._pending = b""
-        self._is_full = False  # the answer is larger than what the transport takes at once
-        self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._idle: asyncio.Transport | None = None  # while it is answered and has not asked again
 
-    def park(self, transport: asyncio.Transport, wait: float) -> None:
-        self._transport = transport
-        self._timer = asyncio.get_running_loop().call_later(wait, self.finish)
-        self._hub.park(self)
+    @property
+    def channel(self) -> Channel:
+        return self._question.channel
+
+    @property
+    def mode(self) -> Mode | None:
+        return None if self._question.ask.is_document else self._question.ask.mode
+
+    @property
+    def followed(self) -> Collection[Channel]:
+        return (self.channel,) if self.is_waiting else ()
+
+    def hold(self, transport: asyncio.Transport, wait: float) -> None:
+        super().hold(transport, wait)
         self.channel.wait(self)
+
+    def let_go(self) -> None:
+        super().let_go()
+        self.channel.stop_waiting(self)
 
     def wake(self) -> None:
         """Look again whether there is something to say."""
-        reply = self._question.answer(is_over=False)
-        if reply is not None:
-            self._send(reply)
+        if self._keep_alive and not self._question.ask.is_document:
+            answer = self._inquiry.answer(self._question, is_over=False)
         else:
-            self._question = self._question.at_head()
+            answer = self._question.answer_bytes(is_over=False, keep_alive=self._keep_alive)
+        if answer is not None:
+            self.write(answer)
+        else:
+            self._question = self._inquiry.at_head(self._question)
 
-    def finish(self) -> None:
-        """Answer now, with whatever there is to say."""
+    def time_out(self) -> None:
+        if self._idle is not None:
+            self._give_back(self._idle)
+            return
         reply = self._question.answer(is_over=True)
         assert reply is not None, "a wait that is over has an answer"
-        self._send(reply)
+        self.send(reply)
+
+    def finish(self) -> None:
+        if self._idle is not None:
+            self._give_back(self._idle)
+        else:
+            super().finish()
 
     def refuse(self, refusal: Refusal) -> None:
-        self._send(self._question.refuse(refusal))
+        self.send(self._question.refuse(refusal))
 
-    def _send(self, reply: Reply) -> None:
-        transport = self._transport
-        assert transport is not None, "an answer is sent once"
-        self._leave()
-        transport.set_write_buffer_limits()
-        transport.write(reply.to_bytes(keep_alive=self._keep_alive))
-        if self._keep_alive:
-            give_back(transport, self._server, self._pending, is_full=self._is_full)
-        else:
-            transport.close()
+    # Between two questions.
 
-    def _leave(self) -> None:
-        self._transport = None
-        if self._timer is not None:
-            self._timer.cancel()
-        self._hub.unpark(self)
-        self.channel.stop_waiting(self)
-
-    # What the transport says.
+    def go_on(self, transport: asyncio.Transport) -> None:
+        """Wait for the next question, which is probably the same; aiohttp reads it if it is not."""
+        if not self._inquiry.is_known:
+            self._give_back(transport)
+            return
+        self._idle = transport
+        self._alarm = self._hub.parked.set(self, MAX_IDLE)
+        if self._pending:
+            request, self._pending = self._pending, b""
+            self.data_received(request)
 
     def data_received(self, data: bytes) -> None:
-        self._pending += data
-        if len(self._pending) > MAX_PENDING_BYTES and self._transport is not None:
-            self._transport.abort()
+        if self._idle is None:
+            super().data_received(data)
+            return
+        transport = self._idle
+        recognised = None if self._is_full else self._polls.recognise(data)
+        if recognised is None:
+            self._pending = data
+            self._give_back(transport)
+            return
+        self._rouse()
+        self._inquiry, self._question = recognised
+        self._ask_again(transport)
 
-    def eof_received(self) -> bool:
-        return False
+    def _ask_again(self, transport: asyncio.Transport) -> None:
+        inquiry, question = self._inquiry, self._question
+        wait = question.ask.wait or 0.0
+        answer = inquiry.answer(question, is_over=wait == 0)
+        if answer is None:
+            self._question = inquiry.at_head(question)
+            self.hold(transport, wait)
+        else:
+            question.channel.feed.touch()
+            transport.write(answer)
+            self.go_on(transport)
+
+    def _give_back(self, transport: asyncio.Transport) -> None:
+        self._rouse()
+        self._polls.door.remember(transport)
+        super().go_on(transport)
+
+    def _rouse(self) -> None:
+        self._idle = None
+        self._hub.parked.drop(self, self._alarm)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._transport is not None:
-            self._leave()
-
-    def pause_writing(self) -> None:
-        self._is_full = True
-
-    def resume_writing(self) -> None:
-        self._is_full = False
+        if self._idle is not None:
+            self._rouse()
+        super().connection_lost(exc)
 
 
-async def answer(request: web.BaseRequest, question: Question, hub: Hub, server: web.Server) -> web.StreamResponse:
+async def answer(
+    request: web.BaseRequest, question: Question, hub: Hub, server: web.Server, polls: LongPolls
+) -> web.StreamResponse:
     """Answer a long poll now, or park it until there is an answer."""
     channel, ask = question.channel, question.ask
     wait = ask.wait or 0.0
@@ -184,21 +159,25 @@ async def answer(request: web.BaseRequest, question: Question, hub: Hub, server:
     reply = question.answer(is_over=wait == 0 or has_more(request))
     if reply is not None:
         return reply.to_response()
-    parked = Parked(question.at_head(), hub, server, keep_alive=request.keep_alive)
+    inquiry = polls.learn(request, question)
+    parked = Parked(polls, inquiry, inquiry.at_head(question), hub, server, keep_alive=request.keep_alive)
     transport = take_over(request, parked)
     if transport is not None:
-        parked.park(transport, wait)
+        polls.door.trust(transport)
+        parked.hold(transport, wait)
     return TakenOver()
 
 
 def _first(question: Question) -> Reply:
     """Answer somebody who has no cursor yet: the whole document; raises a Refusal if there is none."""
     channel, now = question.channel, question.clock.wall()
-    if not channel.has_document and channel.feed.topic.is_polling:  # the wait was shorter than the poll
+    is_waiting = channel.denial() is None and channel.feed.topic.is_polling
+    if not channel.has_document and is_waiting:  # the wait was shorter than the poll
         return Reply(204, {**topic_fields(channel), **question.fields, "Cache-Control": "no-store"})
     if refusal := refusal_for(channel, now=now):
         raise refusal
     event = channel.history.first()
     head = channel.history.head("snapshot")
     fields = topic_fields(channel) | {"Cache-Control": "no-store", "Pushgate-Cursor": head}
-    return Reply(200, {**fields, **question.fields, "Content-Type": JSON}, long_poll_body(head, [event]))
+    fields |= {**question.fields, "Content-Type": JSON}
+    return whole(fields, long_poll_body(head, [(event, "")]), takes_gzip=question.ask.takes_gzip)

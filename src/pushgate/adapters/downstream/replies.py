@@ -11,12 +11,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from http import HTTPStatus
+from math import ceil
 
 from aiohttp import web
 
 from ...channel import Channel
 from ...config.server import Cors
 from ...errors import Refusal
+from ...packing import Pieces, gzip_member, joined
 from ...wire import http_head, problem_body
 
 VARY = "Accept, Accept-Encoding, Authorization, Cookie, Origin, Prefer"
@@ -52,6 +54,14 @@ class Reply:
         return http_head(f"{self.status} {HTTPStatus(self.status).phrase}", fields) + self.body
 
 
+def whole(fields: Mapping[str, str], pieces: Pieces, *, takes_gzip: bool) -> Reply:
+    """Return a 200 with this body, compressed if that is worth it and the client ``takes_gzip``."""
+    member = gzip_member(pieces) if takes_gzip else None
+    if member is None:
+        return Reply(200, fields, joined(pieces))
+    return Reply(200, {**fields, "Content-Encoding": "gzip"}, member)
+
+
 def topic_fields(channel: Channel) -> dict[str, str]:
     """Return what every answer about a topic says."""
     age = channel.feed.age
@@ -72,14 +82,14 @@ def cors_fields(origin: str | None, cors: Cors, *, exposed: str = EXPOSED) -> di
     return fields
 
 
-def methods_text(writing: Iterable[str]) -> str:
-    """Return all methods of a path, of which these write, as header fields list them."""
-    return ", ".join([*READING, *writing, "OPTIONS"])
+def methods_text(writing: Iterable[str], *, reading: Iterable[str] = READING) -> str:
+    """Return all methods of a path, those that read and those that write, as header fields list them."""
+    return ", ".join([*reading, *writing, "OPTIONS"])
 
 
-def preflight(origin: str | None, cors: Cors, *, writing: Collection[str]) -> Reply:
-    """Return what may be asked; ``writing``: the methods that write here."""
-    methods = methods_text(writing)
+def preflight(origin: str | None, cors: Cors, *, writing: Collection[str], reading: Collection[str] = READING) -> Reply:
+    """Return what may be asked; ``writing``: the methods that send a body here."""
+    methods = methods_text(writing, reading=reading)
     fields = {"Allow": methods, "Vary": VARY, "Cache-Control": "no-store"}
     if allowed := cors_fields(origin, cors):
         fields |= allowed
@@ -97,5 +107,5 @@ def refusal_reply(refusal: Refusal) -> Reply:
         **refusal.headers,
     }
     if refusal.retry_after is not None:
-        fields["Retry-After"] = str(max(1, round(refusal.retry_after)))
+        fields["Retry-After"] = str(max(1, ceil(refusal.retry_after)))  # whole seconds, and never too early
     return Reply(refusal.status, fields, problem_body(refusal))

@@ -11,7 +11,7 @@ from ...clock import Clock
 from ...errors import Refusal, TopicGone, UpstreamFailed, UpstreamTimedOut
 from ...negotiation import Ask
 from ...values import ABSENT
-from .replies import JSON, Reply, topic_fields
+from .replies import JSON, Reply, topic_fields, whole
 
 
 async def settle(channel: Channel, *, timeout: float) -> None:
@@ -70,8 +70,8 @@ def document_reply(channel: Channel, ask: Ask, *, now: float, is_head: bool = Fa
     if original.body is not None:
         content_type, body = original.content_type or "application/octet-stream", original.body
     else:
-        content_type, body = JSON, latest.snapshot
-    return Reply(200, fields | {"Content-Type": content_type}, body)
+        content_type, body = JSON, latest.parcel
+    return whole(fields | {"Content-Type": content_type}, [body], takes_gzip=ask.takes_gzip)
 
 
 def _cache_control(channel: Channel, ask: Ask, *, now: float) -> str:

@@ -15,9 +15,10 @@ from ...channel import Channel
 from ...errors import Refusal
 from ...hub import Hub
 from ...negotiation import Ask
+from ...packing import GZIP_HEADER, stored
 from ...subscriber import Subscriber
 from ...values import Transport
-from ...wire import Form, http_head, problem_event, sse_block, sse_message, sse_retry
+from ...wire import BLOCKS, MESSAGES, Forms, http_head, problem_event, sse_retry
 from .handover import TakenOver, take_over
 from .replies import VARY, Reply, topic_fields
 
@@ -30,20 +31,31 @@ FIELDS = {
 }
 
 
-def form_of(ask: Ask) -> Form:
-    return sse_message if ask.framing == "message" else sse_block
+def forms_of(ask: Ask) -> Forms:
+    return MESSAGES if ask.framing == "message" else BLOCKS
+
+
+def opening_fields(ask: Ask) -> dict[str, str]:
+    """Return what the head of a stream says of itself."""
+    return FIELDS | {"Content-Encoding": "gzip"} if ask.takes_gzip else FIELDS
+
+
+def opening_bytes(ask: Ask, lines: bytes) -> bytes:
+    """Return the beginning of a stream, right behind its head."""
+    return GZIP_HEADER + stored(lines) if ask.takes_gzip else lines
 
 
 class EventStream(Subscriber):
     """One SSE client; the protocol of its socket."""
 
-    __slots__ = ("_hub", "_transport")
+    __slots__ = ("_hub", "_is_deflated", "_transport")
 
     transport_name: ClassVar[Transport] = "sse"
 
     def __init__(self, hub: Hub, channel: Channel, ask: Ask) -> None:
-        super().__init__(channel, mode=ask.mode, form=form_of(ask), send=_not_yet)
+        super().__init__(channel, mode=ask.mode, form=forms_of(ask).choose(is_deflated=ask.takes_gzip), send=_not_yet)
         self._hub = hub
+        self._is_deflated = ask.takes_gzip
         self._transport: asyncio.Transport | None = None
 
     def begin(self, transport: asyncio.Transport, cursor: str | None, opening: bytes) -> None:
@@ -58,7 +70,8 @@ class EventStream(Subscriber):
 
     def farewell(self, *, retry_after: float) -> None:
         if self._transport is not None:
-            self.channel.beat(self, opening=sse_retry(retry_after))
+            line = sse_retry(retry_after)
+            self.channel.beat(self, opening=stored(line) if self._is_deflated else line)
             self._transport.close()
 
     def finish(self) -> None:
@@ -110,11 +123,12 @@ def open_stream(
     stream = EventStream(hub, channel, ask)
     transport = take_over(request, stream)
     if transport is not None:
-        head = http_head("200 OK", {**FIELDS, **topic_fields(channel), **fields, "Date": formatdate(now, usegmt=True)})
-        stream.begin(transport, ask.cursor, head + sse_retry(retry))
+        own = opening_fields(ask)
+        head = http_head("200 OK", {**own, **topic_fields(channel), **fields, "Date": formatdate(now, usegmt=True)})
+        stream.begin(transport, ask.cursor, head + opening_bytes(ask, sse_retry(retry)))
     return TakenOver()
 
 
 def refuse_reconnect(refusal: Refusal, ask: Ask, *, at: float, retry: float) -> Reply:
     """Refuse an EventSource so that it comes back: it never does after another status than 200."""
-    return Reply(200, FIELDS, sse_retry(retry) + form_of(ask)(problem_event(refusal, at=at), ""))
+    return Reply(200, FIELDS, sse_retry(retry) + forms_of(ask).plain(problem_event(refusal, at=at), ""))

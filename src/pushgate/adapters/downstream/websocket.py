@@ -24,8 +24,9 @@ from ...hub import Hub
 from ...negotiation import Ask, clean_cursor, read_mode
 from ...subscriber import Subscriber
 from ...values import Transport
-from ...wire import ack_message, http_head, problem_message, text_frame, websocket_frame
+from ...wire import FRAMES, ack_message, http_head, problem_message, text_frame
 from .conversation import Conversation
+from .extensions import accepted_extension
 from .handover import TakenOver, take_over_upgraded
 from .messages import Auth, Ping, Send, Subscribe, Unsubscribe, read_message
 from .replies import topic_fields
@@ -35,7 +36,7 @@ SUBPROTOCOL = "pushgate.v1"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-def accept_head(request: web.BaseRequest, fields: Mapping[str, str]) -> bytes:
+def accept_head(request: web.BaseRequest, fields: Mapping[str, str], *, extension: str | None = None) -> bytes:
     """Return the answer to a handshake; raises BadRequest if it is none (RFC 6455 section 4.2.1)."""
     headers = request.headers
     key = headers.get("Sec-WebSocket-Key", "").strip()
@@ -51,6 +52,8 @@ def accept_head(request: web.BaseRequest, fields: Mapping[str, str]) -> bytes:
     }
     if SUBPROTOCOL in [name.strip() for name in headers.get("Sec-WebSocket-Protocol", "").split(",")]:
         answer["Sec-WebSocket-Protocol"] = SUBPROTOCOL
+    if extension is not None:
+        answer["Sec-WebSocket-Extensions"] = extension
     return http_head("101 Switching Protocols", answer)
 
 
@@ -73,11 +76,11 @@ class WebSocketStream(Subscriber):
 
     transport_name: ClassVar[Transport] = "websocket"
 
-    def __init__(self, hub: Hub, channel: Channel, ask: Ask, clock: Clock) -> None:
-        super().__init__(channel, mode=ask.mode, form=websocket_frame, send=_not_yet)
+    def __init__(self, hub: Hub, channel: Channel, ask: Ask, clock: Clock, *, is_deflated: bool) -> None:
+        super().__init__(channel, mode=ask.mode, form=FRAMES.choose(is_deflated=is_deflated), send=_not_yet)
         self._hub = hub
         self._clock = clock
-        self._conversation = Conversation()
+        self._conversation = Conversation(is_deflated=is_deflated)
         self._is_subscribed = False
 
     def begin(self, transport: asyncio.Transport, cursor: str | None, opening: bytes, tail: bytes) -> None:
@@ -100,7 +103,7 @@ class WebSocketStream(Subscriber):
         self._close(CloseCode.NORMAL_CLOSURE, "end")
 
     def refuse(self, refusal: Refusal) -> None:
-        self._close(refusal.close_code, refusal.code)
+        self._close(refusal.close_code, reason_of(refusal))
 
     # What the transport says.
 
@@ -202,12 +205,19 @@ def _not_yet(data: bytes) -> None:
 
 def open_stream(request: web.BaseRequest, hub: Hub, channel: Channel, ask: Ask, *, clock: Clock) -> web.StreamResponse:
     """Answer the handshake, take the socket over and start the stream."""
-    head = accept_head(request, topic_fields(channel))
-    stream = WebSocketStream(hub, channel, ask, clock)
+    extension = accepted_extension(request.headers)
+    head = accept_head(request, topic_fields(channel), extension=extension)
+    stream = WebSocketStream(hub, channel, ask, clock, is_deflated=extension is not None)
     transport, tail = take_over_upgraded(request, stream)
     if transport is not None:
         stream.begin(transport, ask.cursor, head, tail)
     return TakenOver()
+
+
+def reason_of(refusal: Refusal) -> str:
+    """Return what a close frame says of a refusal: its code, and when to come back if that is of any use."""
+    wait = "" if refusal.retry_after is None else f" retry_after_ms={round(refusal.retry_after * 1000)}"
+    return f"{refusal.code}{wait}"
 
 
 class Refused:
@@ -221,8 +231,7 @@ class Refused:
     def begin(self, transport: asyncio.Transport, head: bytes, refusal: Refusal) -> None:
         self._conversation.transport = transport
         transport.write(head)
-        wait = "" if refusal.retry_after is None else f" retry_after_ms={round(refusal.retry_after * 1000)}"
-        self._conversation.close(refusal.close_code, f"{refusal.code}{wait}")
+        self._conversation.close(refusal.close_code, reason_of(refusal))
 
     def data_received(self, data: bytes) -> None:
         self._conversation.receive(data)

@@ -9,15 +9,13 @@ Rule 3: a page of another site cannot write with the cookies of its visitor.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 
 import structlog
 from aiohttp import web
 
 from ...answers import NO_VALIDATORS, Answer
 from ...errors import (
-    BadRequest,
-    BodyTooLarge,
     OriginForbidden,
     Overloaded,
     PollError,
@@ -32,6 +30,7 @@ from ...routes import Route, TopicName
 from ...values import Caller, UpstreamRequest, Validators
 from ...views import ViewRoute
 from ...writes import MAX_BODY_BYTES, Order, Sent
+from .bodies import read_body
 from .replies import VARY, Reply, topic_fields
 
 log = structlog.get_logger()
@@ -39,8 +38,7 @@ log = structlog.get_logger()
 # So many bodies at once are kept in memory.
 MAX_WRITES = 200
 
-# The time for a body to arrive, and, beside the upstream's own, for a turn at an upstream with a budget; in seconds.
-BODY_PATIENCE = 10.0
+# The time beside the upstream's own for a turn at an upstream with a budget, in seconds.
 TURN_PATIENCE = 20.0
 
 # What a browser says of a request that no other site's page has made (Fetch Metadata, W3C).
@@ -52,9 +50,9 @@ Ask = Callable[[UpstreamRequest, Validators], Awaitable[Answer]]
 class Writer:
     """Passes writes on. ``ask`` asks an upstream, as a poll would; ``entries`` are all routes and views."""
 
-    def __init__(self, ask: Ask, entries: Sequence[Route | ViewRoute], hub: Hub) -> None:
+    def __init__(self, ask: Ask, entries: Collection[Route | ViewRoute], hub: Hub) -> None:
         self._ask = ask
-        self._entries = entries
+        self.entries = entries
         self._hub = hub
         self._under_way = 0
 
@@ -64,7 +62,8 @@ class Writer:
             raise Overloaded(f"there are {MAX_WRITES} writes under way already", retry_after=1.0)
         self._under_way += 1
         try:
-            sent = Sent(await _body(request), request.headers.get("Content-Type"), request.headers.get("Accept"))
+            body = await read_body(request, at_most=MAX_BODY_BYTES)
+            sent = Sent(body, request.headers.get("Content-Type"), request.headers.get("Accept"))
             order = route.order(request.method, name, caller, sent)
             answer, awaited = await self._send(order, route)
         finally:
@@ -107,7 +106,7 @@ class Writer:
 
     def _wanted(self, order: Order) -> Iterator[tuple[Route, Mapping[str, str]]]:
         """Yield routes, and the values of those of their topics that are to be polled; a view is its parent's."""
-        for entry in self._entries:
+        for entry in self.entries:
             for reach in order.reaches:
                 values = reach.within(entry.template)
                 if values is None:
@@ -143,27 +142,6 @@ async def _published(channel: PolledChannel, number: int | None) -> None:
     """Wait until the poll is published, or a later one if this one fails; who calls has a timeout."""
     while number is not None and not channel.is_published(number):
         await asyncio.wait([channel.settlement()])
-
-
-async def _body(request: web.BaseRequest) -> bytes:
-    """Return what the client sends; raises BodyTooLarge as soon as that is clear."""
-    refusal = BodyTooLarge(f"a write has at most {MAX_BODY_BYTES} bytes")
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise refusal
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # some clients wait for it
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_PATIENCE):
-            while len(body) <= MAX_BODY_BYTES and (piece := await request.content.readany()):
-                body += piece
-    except TimeoutError:
-        raise BadRequest(f"the body did not come within {BODY_PATIENCE:.0f}s") from None
-    except web.RequestPayloadError:
-        raise BadRequest("the body is not what its header fields say") from None
-    if len(body) > MAX_BODY_BYTES:
-        raise refusal
-    return bytes(body)
 
 
 def check_origin(request: web.BaseRequest, *, is_allowed: bool) -> None:

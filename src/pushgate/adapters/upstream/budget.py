@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
-from dataclasses import dataclass
-from types import TracebackType
 
 import structlog
 
@@ -27,6 +25,7 @@ from ...errors import PollError, PollFailureReason
 from ...metrics import Metrics
 from ...quantities import duration_text
 from ...schedules.scheduling import clamp_retry_after
+from .turns import Hold, Turn
 
 log = structlog.get_logger()
 
@@ -42,15 +41,6 @@ _trial: ContextVar[object] = ContextVar("pushgate_trial", default=None)
 _Waiter = asyncio.Future[None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Hold:
-    """The upstream wants to be left alone until then."""
-
-    until: float
-    reason: PollFailureReason
-    why: str
-
-
 class Gate:
     """The gate of one upstream, shared by all routes that poll it."""
 
@@ -58,20 +48,37 @@ class Gate:
         self.name = name
         self.is_up: bool | None = None  # as the latest poll found it; None before the first
         self.quota: int | None = None  # what the upstream last said is left of its own limit
-        budget, breaker = upstream.budget, upstream.breaker
         self._clock = clock
         self._metrics = metrics
-        self._limiter = Limiter(budget.rate, burst=budget.burst)
-        self._is_limited = bool(budget.rate or budget.concurrency)
-        self._concurrency = budget.concurrency
-        self._patience = upstream.timeout.total
-        self._stretches = budget.spent == "stretch"
-        self._breaker = None if breaker is None else Breaker(failures=breaker.failures, cooldown=breaker.cooldown)
+        self._upstream = upstream
+        self._limiter = _limiter(upstream)
+        self._breaker = _breaker(upstream)
         self._under_way = 0
         self._queue: dict[_Waiter, object] = {}  # with the trial that each belongs to
         self._timer: asyncio.TimerHandle | None = None
-        self._hold: _Hold | None = None
+        self._hold: Hold | None = None
         self._trial: object = None  # of the half-open breaker; None: whoever comes first makes it
+        self._configure()
+
+    def _configure(self) -> None:
+        budget = self._upstream.budget
+        self._is_limited = bool(budget.rate or budget.concurrency)
+        self._concurrency = budget.concurrency
+        self._patience = self._upstream.timeout.total
+        self._stretches = budget.spent == "stretch"
+
+    def is_for(self, upstream: Upstream) -> bool:
+        return self._upstream.url == upstream.url
+
+    def revise(self, upstream: Upstream) -> None:
+        """Go by another configuration of the same backend; who waits keeps the place, what is the same counts on."""
+        before, self._upstream = self._upstream, upstream
+        if (upstream.budget.rate, upstream.budget.burst) != (before.budget.rate, before.budget.burst):
+            self._limiter = _limiter(upstream)
+        if upstream.breaker != before.breaker:
+            self._breaker, self._trial = _breaker(upstream), None
+        self._configure()
+        self._pump()
 
     def __repr__(self) -> str:
         return f"<Gate {self.name}: {self._under_way} under way, {len(self._queue)} waiting>"
@@ -81,7 +88,7 @@ class Gate:
         """What the breaker is; None if there is none."""
         return None if self._breaker is None else self._breaker.state(self._clock.now())
 
-    def turn(self) -> _Turn:
+    def turn(self) -> Turn:
         """
         Return a context in which one request may be under way; entering it waits for the turn.
 
@@ -89,7 +96,7 @@ class Gate:
         fail`` and the turn does not come within the upstream's ``timeout.total``; otherwise with the reason for which
         the upstream is left alone, and in ``retry_after`` for how long.
         """
-        return _Turn(self)
+        return Turn(self)
 
     def heard(self, answer: Answer) -> None:
         """Take note of what an answer says about being asked again; the whole upstream is left alone then."""
@@ -217,7 +224,7 @@ class Gate:
         if until <= max(now, self._hold.until if self._hold is not None else now):
             return
         log.info("upstream.held", upstream=self.name, why=why, seconds=round(until - now, 3))
-        self._hold = _Hold(until, reason, why)
+        self._hold = Hold(until, reason, why)
         self._send_away(now)
 
     def _refusal(self, now: float) -> PollError | None:
@@ -281,18 +288,10 @@ class Gate:
             self._pump()
 
 
-class _Turn:
-    """One request's turn."""
+def _limiter(upstream: Upstream) -> Limiter:
+    return Limiter(upstream.budget.rate, burst=upstream.budget.burst)
 
-    __slots__ = ("_gate",)
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-
-    async def __aenter__(self) -> None:
-        await self._gate.enter()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._gate.leave()
+def _breaker(upstream: Upstream) -> Breaker | None:
+    breaker = upstream.breaker
+    return None if breaker is None else Breaker(failures=breaker.failures, cooldown=breaker.cooldown)

@@ -32,9 +32,38 @@ class HttpFetch:
     def __init__(
         self, upstreams: Mapping[str, Upstream], clock: Clock, *, gates: Mapping[str, Gate], refreshed: Refreshed
     ) -> None:
-        self._lines = {
-            name: Line(name, upstream, clock, gates[name], refreshed) for name, upstream in upstreams.items()
-        }
+        self._clock = clock
+        self._gates = gates
+        self._refreshed = refreshed
+        self._lines: dict[str, Line] = {}
+        self._retired: set[Line] = set()  # those that somebody still waits for
+        self.revise(upstreams)
+
+    def revise(self, upstreams: Mapping[str, Upstream]) -> None:
+        """
+        Go by another configuration from now on; the gates are the new ones already.
+
+        An upstream that is the same keeps its connections and logins. Who is being answered by one that is not gets
+        the answer.
+        """
+        before = self._lines
+        self._lines = {name: self._line(name, upstream) for name, upstream in upstreams.items()}
+        self._retired |= {line for line in before.values() if line is not self._lines.get(line.name)}
+
+    def _line(self, name: str, upstream: Upstream) -> Line:
+        line, gate = self._lines.get(name), self._gates[name]
+        is_same = line is not None and line.upstream == upstream and line.gate is gate
+        return line if line is not None and is_same else Line(name, upstream, self._clock, gate, self._refreshed)
+
+    def has(self, name: str, upstream: Upstream) -> bool:
+        """Whether this is the upstream that is asked by that name already."""
+        return name in self._lines and self._lines[name].upstream == upstream
+
+    async def close_retired(self) -> None:
+        """Close the connections of upstreams that are no longer as they were, once nobody waits for an answer."""
+        for line in [line for line in self._retired if not line.under_way]:
+            await line.close()
+            self._retired.discard(line)
 
     async def __aenter__(self) -> HttpFetch:
         return self
@@ -42,12 +71,23 @@ class HttpFetch:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for line in self._lines.values():
+        for line in (*self._lines.values(), *self._retired):
             await line.close()
 
     async def __call__(self, request: UpstreamRequest, validators: Validators) -> Answer:
         """Return what the upstream says, whatever its status; raises PollError for what is no answer."""
-        line = self._lines[request.upstream]
+        line = self._lines.get(request.upstream)
+        if line is None:  # since the request was made
+            raise PollError("connect", f"there is no upstream {request.upstream} any more", asked=False)
+        line.under_way += 1
+        try:
+            return await self._ask(line, request, validators)
+        finally:
+            line.under_way -= 1
+            if line in self._retired:
+                await self.close_retired()
+
+    async def _ask(self, line: Line, request: UpstreamRequest, validators: Validators) -> Answer:
         asked = _conditional(request, validators, at_first=True)
         try:
             reply = await line.ask(asked)
@@ -66,6 +106,10 @@ class Line:
     """What it takes to ask one upstream."""
 
     def __init__(self, name: str, upstream: Upstream, clock: Clock, gate: Gate, refreshed: Refreshed) -> None:
+        self.name = name
+        self.upstream = upstream
+        self.gate = gate
+        self.under_way = 0
         self._redirects = upstream.redirects
         self._alias = upstream.host
         self._exchange = Exchange(upstream, clock, gate)

@@ -27,6 +27,14 @@ class Watch(Protocol):
     def came_out(self, error: PollError | None) -> None: ...
 
 
+class _Nobody:
+    def came_out(self, error: PollError | None) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
+
+
 class Sources:
     """The fetch port: asks as the route says, and tells the upstream's watch what came of it."""
 
@@ -47,7 +55,7 @@ class Sources:
         self._batches.stop()
 
     async def _ask(self, request: UpstreamRequest, validators: Validators = NO_VALIDATORS) -> Answer:
-        watch = self._watches[request.upstream]
+        watch = self._watches.get(request.upstream, _NOBODY)  # the upstream may be gone since the request was made
         try:
             answer = await self._http(request, validators)
         except PollError as error:

@@ -58,6 +58,15 @@ class Trust:
         return self._context
 
 
+def complaint(config: UpstreamTls) -> str | None:
+    """Say what is wrong with the files; None if they can be used."""
+    try:
+        own_context(config)
+    except (OSError, ValueError) as exc:
+        return f"the files cannot be used: {_words(exc)}"
+    return None
+
+
 def own_context(config: UpstreamTls) -> ssl.SSLContext:
     """Make the context for the upstream itself: its authorities instead of the system's, and our certificate."""
     context = ssl.create_default_context(cafile=config.ca)

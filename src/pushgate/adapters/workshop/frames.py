@@ -19,7 +19,7 @@ from ...workbench import Commission, Finished
 
 COUNT = struct.Struct(">I")
 
-# A reply has two, an order three; more is no frame.
+# A reply has up to three, an order three; more is no frame.
 MAX_PARTS = 3
 
 

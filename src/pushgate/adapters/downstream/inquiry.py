@@ -1,0 +1,167 @@
+"""
+What clients ask who poll long, and how it is answered at any moment.
+
+Those who ask in the same words share what there is to find out, and the bytes of their answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from aiohttp import HttpVersion11, web
+
+from ...channel import Channel
+from ...clock import Clock
+from ...errors import Refusal
+from ...hub import Hub
+from ...negotiation import Ask
+from ...values import State
+from ...wire import long_poll_body
+from .door import Door
+from .recognition import Recognition, without_cursor, words_of
+from .replies import JSON, Reply, refusal_reply, topic_fields, whole
+from .short_poll import document_reply
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A long poll, and how to answer it at any moment."""
+
+    channel: Channel
+    ask: Ask
+    clock: Clock
+    fields: Mapping[str, str]  # for every answer to this client: CORS
+
+    def answer(self, *, is_over: bool) -> Reply | None:
+        """Return the answer if there is one by now; there always is when the wait is over."""
+        try:
+            reply = self._document(is_over) if self.ask.is_document else self._events(is_over)
+        except Refusal as refusal:
+            return self.refuse(refusal)
+        return reply and reply.with_fields(self.fields)
+
+    def answer_bytes(self, *, is_over: bool, keep_alive: bool = True) -> bytes | None:
+        reply = self.answer(is_over=is_over)
+        return None if reply is None else reply.to_bytes(keep_alive=keep_alive)
+
+    def refuse(self, refusal: Refusal) -> Reply:
+        return refusal_reply(refusal).with_fields(self.fields)
+
+    def at_head(self) -> Question:
+        """
+        Return the question as of now: nothing has happened since the client's cursor, so the present is where it is.
+
+        Its own cursor may be from before a restart, and would be a gap after the next change.
+        """
+        if not self.channel.has_document:
+            return self
+        return replace(self, ask=replace(self.ask, cursor=self.channel.history.head(self.ask.mode)))
+
+    def _document(self, is_over: bool) -> Reply | None:
+        reply = document_reply(self.channel, self.ask, now=self.clock.wall())
+        return reply if is_over or reply.status != 304 or self.channel.history.is_ended else None
+
+    def _events(self, is_over: bool) -> Reply | None:
+        channel, ask = self.channel, self.ask
+        fields = topic_fields(channel) | {"Cache-Control": "no-store"}
+        if not channel.has_document:
+            if not is_over:
+                return None
+            return Reply(204, fields | ({"Pushgate-Cursor": ask.cursor} if ask.cursor else {}))
+        assert ask.cursor is not None, "who has no cursor was answered before"
+        replay = channel.replay(ask.cursor, ask.mode)
+        head = replay.events[-1].id if replay.events else channel.history.head(ask.mode)
+        assert head is not None, "every event of a history has an id"
+        fields["Pushgate-Cursor"] = head
+        if replay.events:
+            body = long_poll_body(head, [(event, "") for event in replay.events])
+            return whole(fields | {"Content-Type": JSON}, body, takes_gzip=ask.takes_gzip)
+        return Reply(204, fields) if is_over or channel.history.is_ended else None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is to say to a question at a moment; None: nothing yet."""
+
+    question: Question
+    moment: tuple[int | None, State, int, bool]  # the change, the state, the second, and whether the wait is over
+    answer: bytes | None
+
+
+class Inquiry:
+    """What many clients ask in the same words, but for their cursors. ``is_known``: the words are known by heart."""
+
+    __slots__ = ("_found", "_last", "is_known")
+
+    def __init__(self, question: Question, *, is_known: bool) -> None:
+        self._last = question
+        self._found: Found | None = None
+        self.is_known = is_known
+
+    @property
+    def channel(self) -> Channel:
+        return self._last.channel
+
+    def question(self, channel: Channel, cursor: str | None) -> Question:
+        """Return the question at a cursor; who was answered the same asks the same."""
+        last = self._last
+        if last.ask.cursor != cursor or last.channel is not channel:
+            last = self._last = replace(last, channel=channel, ask=replace(last.ask, cursor=cursor))
+        return last
+
+    def at_head(self, question: Question) -> Question:
+        """Return the question as of now, as ``Question.at_head`` does."""
+        channel, ask = question.channel, question.ask
+        if not channel.has_document:
+            return question
+        return self.question(channel, channel.history.head(ask.mode))
+
+    def answer(self, question: Question, *, is_over: bool) -> bytes | None:
+        """Return the answer on a connection that is kept, if there is one by now; found out once for all."""
+        channel, latest = question.channel, question.channel.history.latest
+        number = None if latest is None else latest.number
+        moment = (number, channel.state, int(question.clock.wall()), is_over)
+        found = self._found
+        if found is None or found.question is not question or found.moment != moment:
+            found = self._found = Found(question, moment, question.answer_bytes(is_over=is_over))
+        return found.answer
+
+
+class LongPolls:
+    """What is known by heart of all who poll."""
+
+    def __init__(self, hub: Hub, door: Door) -> None:
+        self._hub = hub
+        self.door = door
+        self._known: Recognition[Inquiry] = Recognition()
+
+    def learn(self, request: web.BaseRequest, question: Question) -> Inquiry:
+        """Return what a request asks, and know it by heart if everybody who asks so is shown the same."""
+        words = None
+        if question.channel.route.is_public and not question.ask.is_document and request.version == HttpVersion11:
+            words = words_of(request.raw_path, request.raw_headers)
+        parts = without_cursor(words) if words else None
+        if parts is None:
+            return Inquiry(question, is_known=False)
+        inquiry = self._known.recall(parts[0])
+        if inquiry is None:
+            inquiry = Inquiry(question, is_known=True)
+            self._known.learn(parts[0], inquiry)
+        return inquiry
+
+    def recognise(self, request: bytes) -> tuple[Inquiry, Question] | None:
+        """Return what a request asks whose words are known; None for one that must be read, or is refused."""
+        parts = without_cursor(request)
+        inquiry = self._known.recall(parts[0]) if parts else None
+        if parts is None or inquiry is None or parts[1] == "now" or self.door.is_draining:
+            return None
+        try:
+            channel = self._hub.channel(inquiry.channel.route, inquiry.channel.name)
+        except Refusal:
+            return None
+        return None if channel.denial() else (inquiry, inquiry.question(channel, parts[1]))
+
+    def forget(self) -> None:
+        """Know nothing any more: the configuration is another one."""
+        self._known.forget()

@@ -1,0 +1,269 @@
+"""
+``/-/events``: server-sent events of many topics on one connection, with one position for all of them.
+
+Rule 1: what the topics have to say in one turn of the loop is written together, and only its last change carries the
+``id:``, the position after all of it. So a change that several of them share is told whole, and so is a catch-up.
+Rule 2: a client that is cut off before that line comes back with the position before, and is told all of it again.
+Rule 3: the bytes of an event are shared with everybody who follows its topic; the ``id:`` line is this client's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from email.utils import formatdate
+from typing import ClassVar
+
+from aiohttp import web
+
+from ...channel import MAX_MISSED_BEATS
+from ...clock import Clock
+from ...documents.changes import encode, timestamp
+from ...errors import Refusal
+from ...hub import Hub
+from ...negotiation import Ask
+from ...packing import stored
+from ...sets import Position, Standing
+from ...subscriber import Subscriber
+from ...values import Event, Transport
+from ...wire import envelope, http_head, problem_event, sse_retry
+from .handover import TakenOver, take_over
+from .replies import VARY, Reply
+from .shared import SHARED_BLOCKS, SHARED_MESSAGES, Judgement, Table
+from .shared_subscription import Subscription
+from .sse import FIELDS, opening_bytes, opening_fields
+
+
+class EventConnection:
+    """One SSE client that follows many topics; the protocol of its socket."""
+
+    __slots__ = (
+        "_clock",
+        "_form",
+        "_hub",
+        "_is_deflated",
+        "_is_named",
+        "_is_paused",
+        "_judgement",
+        "_last_change",
+        "_loop",
+        "_missed_beats",
+        "_pieces",
+        "_position",
+        "_subscriptions",
+        "_table",
+        "_transport",
+        "turn",
+    )
+
+    transport_name: ClassVar[Transport] = "sse"
+
+    def __init__(self, hub: Hub, clock: Clock, table: Table, ask: Ask) -> None:
+        self._hub = hub
+        self._clock = clock
+        self._table = table
+        self._is_named = ask.framing == "event"
+        self._is_deflated = ask.takes_gzip
+        self._form = (SHARED_BLOCKS if self._is_named else SHARED_MESSAGES).choose(is_deflated=ask.takes_gzip)
+        epoch = table.seats[0].channel.history.epoch
+        self._position = Position(epoch, table.scope, None if ask.cursor == "now" else ask.cursor)
+        self._judgement: Judgement | None = None  # while it is not clear where the topics continue
+        self._subscriptions: dict[Subscription, None] = {}  # those that have not ended
+        self._pieces: list[bytes] = []  # to be written in one go
+        self._last_change: int | None = None  # the index of that piece
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._is_paused = False
+        self._missed_beats = 0
+        self.turn = 0  # its place on the heartbeat wheel
+
+    @property
+    def subscriptions(self) -> Collection[Subscriber]:
+        return self._subscriptions.keys()
+
+    def begin(
+        self, transport: asyncio.Transport, judgement: Judgement, standings: list[Standing] | None, opening: bytes
+    ) -> None:
+        """Start the stream; without ``standings`` the judgement goes on, and ends in ``join``."""
+        self._transport = transport
+        self._hub.enter(self)
+        for declined in self._table.declined:
+            event = problem_event(declined.refusal, at=self._clock.wall())
+            self.collect(self._form(event, declined.topic), is_change=False)
+        if standings is None:
+            self._judgement = judgement
+        else:
+            self.join(standings)
+        if not self._pieces:
+            self._pieces.append(self._sign_of_life())
+        self._flush(opening)
+
+    def join(self, standings: list[Standing]) -> None:
+        """Follow every topic from where it stands."""
+        self._judgement = None
+        for seat, standing in zip(self._table.seats, standings, strict=True):
+            if refusal := seat.channel.denial():  # since the client came
+                self.collect(self._form(seat.channel.problem(refusal), seat.channel.name.text), is_change=False)
+                continue
+            self._position.move(0, standing.weight, standing.number)
+            if standing.is_over:
+                continue
+            subscription = Subscription(self, seat.channel, seat.mode, self._form, standing.weight)
+            subscription.is_paused = self._is_paused
+            self._subscriptions[subscription] = None
+            seat.channel.join(subscription, standing.cursor, opening=b"")
+            subscription.passed()
+
+    # What the subscriptions say.
+
+    def collect(self, data: bytes, *, is_change: bool) -> None:
+        """Write this before the loop turns to anybody else, together with what else there is by then."""
+        if not self._pieces:
+            self._loop.call_soon(self._flush)
+        if is_change:
+            self._last_change = len(self._pieces)
+        self._pieces.append(data)
+
+    def moved(self, before: int, after: int, number: int) -> None:
+        self._position.move(before, after, number)
+
+    def redefined(self) -> None:
+        """A topic is made differently now, so this is another set."""
+        self._position.scope = self._table.scope
+
+    def end(self, subscription: Subscription) -> None:
+        """Let go of a topic that has told everything."""
+        self._drop(subscription)
+
+    def turn_away(self, subscription: Subscription, refusal: Refusal) -> None:
+        """Let go of a topic that the client may not follow any more, and forget that it has a document."""
+        channel = subscription.channel
+        self.collect(self._form(channel.problem(refusal), channel.name.text), is_change=False)
+        self._position.move(subscription.weight, 0, 0)
+        subscription.weight = 0
+        self._drop(subscription)
+
+    def _drop(self, subscription: Subscription) -> None:
+        if subscription in self._subscriptions:
+            del self._subscriptions[subscription]
+            subscription.leave()
+        if not self._pieces:
+            self._loop.call_soon(self._flush)  # which ends the stream if that was the last
+
+    def _flush(self, opening: bytes = b"") -> None:
+        """Write what was collected."""
+        transport, pieces = self._transport, self._pieces
+        if transport is None or transport.is_closing():
+            return
+        if pieces or opening:
+            if self._last_change is not None:
+                pieces.insert(self._last_change, self._id_line())
+            self._pieces, self._last_change = [], None
+            transport.write(opening + b"".join(pieces))
+        if not self._subscriptions and self._judgement is None:
+            transport.close()  # what was written still goes out
+
+    def _id_line(self) -> bytes:
+        position = self._position.text
+        return b"" if position is None else self._own(f"id: {position}\n".encode())
+
+    def _own(self, lines: bytes) -> bytes:
+        """Return what only this client gets as it is written on its stream."""
+        return stored(lines) if self._is_deflated else lines
+
+    # Signs of life, and the end.
+
+    def beat(self) -> None:
+        """Give a sign of life, or count it as missed and give the client up in the end."""
+        if not self._is_paused:
+            self._flush(self._sign_of_life() if not self._pieces else b"")
+            return
+        self._missed_beats += 1
+        if self._missed_beats >= MAX_MISSED_BEATS:
+            self.abort()
+
+    def _sign_of_life(self) -> bytes:
+        at = self._clock.wall()
+        event = Event("heartbeat", None, at, encode({"at": timestamp(at)}))
+        return self._id_line() + self._own(_block(event, is_named=self._is_named))
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def farewell(self, *, retry_after: float) -> None:
+        """End the stream because the gateway goes away; the client shall come back after so many seconds."""
+        if self._transport is not None:
+            self._flush()
+            self._transport.write(self._own(sse_retry(retry_after)) + self._sign_of_life())
+            self._transport.close()
+
+    # What the transport says.
+
+    def data_received(self, data: bytes) -> None:
+        """Nothing that an SSE client sends after its request means anything."""
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+        for subscription in self._subscriptions:
+            subscription.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self._missed_beats = 0
+        for subscription in list(self._subscriptions):
+            subscription.resume_writing()
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is None:
+            return
+        self._transport = None
+        self._hub.exit(self)
+        if self._judgement is not None:
+            self._judgement.stop()
+            self._judgement = None
+        for subscription in list(self._subscriptions):
+            subscription.leave()
+        self._subscriptions.clear()
+
+
+def open_stream(
+    request: web.BaseRequest,
+    hub: Hub,
+    table: Table,
+    ask: Ask,
+    clock: Clock,
+    *,
+    fields: Mapping[str, str],
+    retry: float,
+) -> web.StreamResponse:
+    """Take the socket over and start the stream; 204, which ends an EventSource for good, if all topics are over."""
+    connection = EventConnection(hub, clock, table, ask)
+    judgement = Judgement(table, ask, clock, connection.join, "sse")
+    standings = judgement.begin()
+    if standings is not None and all(standing.is_over for standing in standings):
+        return Reply(204, {"Vary": VARY, **fields, "Cache-Control": "no-store"}).to_response()
+    transport = take_over(request, connection)
+    if transport is None:
+        judgement.stop()
+        return TakenOver()
+    now = formatdate(clock.wall(), usegmt=True)
+    head = http_head("200 OK", {**opening_fields(ask), **fields, "Date": now})
+    connection.begin(transport, judgement, standings, head + opening_bytes(ask, sse_retry(retry)))
+    return TakenOver()
+
+
+def _block(event: Event, *, is_named: bool) -> bytes:
+    """Return an event that is about no topic, as one of a topic is written."""
+    name = f"event: {event.kind}\n".encode() if is_named else b""
+    return name + b"data: " + envelope(event) + b"\n\n"
+
+
+def refuse_reconnect(refusal: Refusal, ask: Ask, *, at: float, retry: float) -> Reply:
+    """Refuse an EventSource so that it comes back: it never does after another status than 200."""
+    event = problem_event(refusal, at=at)
+    return Reply(200, FIELDS, sse_retry(retry) + _block(event, is_named=ask.framing == "event"))

@@ -1,0 +1,29 @@
+"""``pushgate reload``: have the gateway that runs on this machine take over what its file says now."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import typer
+
+from .configuration import ConfigFile
+from .operator import AdminAddress, tell_gateway
+
+
+def reload(file: ConfigFile = "gateway.yaml", admin: AdminAddress = "") -> None:
+    """Read the configuration again; if something is wrong with it, say so, exit with 1, and change nothing."""
+    told = tell_gateway("POST", "/-/reload", file=file, admin=admin)
+    if not told.is_ok:
+        print(_complaint(told.text), file=sys.stderr)
+        raise typer.Exit(1)
+    topics = told.json()["topics"]
+    print(", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in topics.items()))
+
+
+def _complaint(text: str) -> str:
+    """Return what is wrong, as ``pushgate check`` would say it."""
+    try:
+        return str(json.loads(text)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"pushgate: {text.strip()}"
