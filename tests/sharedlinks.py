@@ -40,6 +40,7 @@ class SharedLink:
         self.position = position  # the set's cursor
         self.heard: list[Heard] = []
         self.problems: list[Heard] = []
+        self.extra: dict[str, str] = {}  # what else is asked for, of all topics
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> SharedLink:
@@ -100,6 +101,7 @@ class SharedLink:
             pairs.append(("cursor", self.position))
         if self.emit:
             pairs.append(("emit", self.emit))
+        pairs.extend(self.extra.items())
         return urlencode(pairs)
 
     async def _open(self, manner: Manner) -> None:

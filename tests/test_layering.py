@@ -43,6 +43,7 @@ PURE = [
     "negotiation",
     "sets",
     "wishes",
+    "wheel",
     "generation",
     "tools",
 ]

@@ -57,8 +57,9 @@ class Changeover:
         server = generation.config.server
         self._revise_gates(generation.config.upstreams)
         self.http.revise(generation.config.upstreams)
-        self.store.limit = server.limits.memory
+        self.store.revise(limit=server.limits.memory)
         self.hub.max_topics = server.limits.topics
+        self.hub.wheel.retune(server.heartbeat)
         self.door.revise(server.limits)
         show_limits(self.metrics, server.limits)
         self.front.revise(server, generation.router, generation.entries.values())

@@ -12,7 +12,6 @@ Rule 3: nothing here awaits. Looking at the history and joining a lane are one s
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Iterable
 
 from .answers import Accepted
 from .documents.changes import Change
@@ -24,7 +23,7 @@ from .routes import Route, TopicName
 from .subscriber import Subscriber, Waiter
 from .values import Event, Mode, State, Status
 from .views import ViewRoute
-from .wire import Form, heartbeat_event, problem_event, status_event
+from .wire import Form, Frames, heartbeat_event, problem_event, status_event
 
 # A subscriber whose transport took nothing for so many heartbeats is not slow but gone. Most kernels see it sooner.
 MAX_MISSED_BEATS = 4
@@ -47,7 +46,7 @@ class Channel:
         self._metrics = means.metrics
         self._lanes: dict[tuple[Mode, Form], dict[Subscriber, None]] = {}
         self._behind: dict[Subscriber, None] = {}
-        self._framed: dict[Form, tuple[Event, bytes]] = {}  # the latest first event, since many join at once
+        self._frames = Frames(name.text)
         self._owed_status: set[Subscriber] = set()  # behind, and the topic's state changed meanwhile
         self._waiters: dict[Waiter, None] = {}
 
@@ -114,45 +113,32 @@ class Channel:
                 self._owed_status.add(subscriber)
             return
         if self.history.is_ended:
-            replay = self._replay(subscriber)
-            self._go_live(subscriber)
-            self._finish(subscriber, list(replay.events), opening=opening)
+            self._finish(subscriber, self._bring_up(subscriber), opening=opening)
             return
         events: list[Event] = []
         if cursor == "now" and latest is not None:
             subscriber.bare_at = latest.number
             self._go_live(subscriber)
         elif latest is not None:
-            replay = self._replay(subscriber)
-            self._go_live(subscriber)
-            events += replay.events
+            events += self._bring_up(subscriber)
         if subscriber.is_beating and not events:
             events.append(self._heartbeat(subscriber))
         if self.state != "live":
             events.append(self._status())
-        subscriber.tell(self._frames(events, subscriber.form), opening=opening)
+        subscriber.tell(self._frames.of(events, subscriber.form), opening=opening)
 
     def _finish(self, subscriber: Subscriber, events: list[Event], *, opening: bytes = b"") -> None:
         """Tell somebody the rest, and that it was the rest."""
         if not events or events[-1].kind != "end":
             events.append(self.history.end_event())
-        subscriber.tell(self._frames(events, subscriber.form), opening=opening)
+        subscriber.tell(self._frames.of(events, subscriber.form), opening=opening)
         subscriber.finish()
-
-    def _frames(self, events: Iterable[Event], form: Form) -> list[tuple[Event, bytes]]:
-        return [(event, self._frame(event, form)) for event in events]
-
-    def _frame(self, event: Event, form: Form) -> bytes:
-        framed, data = self._framed.get(form, (None, b""))
-        if framed is not event:
-            data = form(event, self.name.text)
-            if event.kind in ("snapshot", "gone"):
-                self._framed[form] = event, data
-        return data
 
     def leave(self, subscriber: Subscriber) -> None:
         self._remove(subscriber)
         self._owed_status.discard(subscriber)
+        if subscriber.pace is not None:
+            subscriber.pace.stop()
         self.left()
 
     def wait(self, waiter: Waiter) -> None:
@@ -168,7 +154,7 @@ class Channel:
     # News from the publishing half.
 
     def appended(self, change: Change) -> None:
-        self._framed.clear()
+        self._frames.clear()
         for (mode, form), lane in self._lanes.items():
             event = self.history.event(change, mode)
             if event is not None and lane:
@@ -178,7 +164,7 @@ class Channel:
                     subscriber.passed()
         if change.after.is_end:
             self._finish_all()
-        for subscriber in [one for one in self._behind if not one.is_paused]:
+        for subscriber in list(self._behind):
             self.catch_up(subscriber)
         self._wake()
 
@@ -189,7 +175,7 @@ class Channel:
 
     def send_away(self, refusal: Refusal) -> None:
         """End everybody's subscription: the upstream no longer shows them this."""
-        self._framed.clear()
+        self._frames.clear()
         for listener in self.listeners():
             listener.refuse(refusal)
 
@@ -217,9 +203,10 @@ class Channel:
 
     def start_over(self) -> None:
         """Something else will be published here from now on, and nobody has seen it yet."""
-        self._framed.clear()
-        for subscriber in [one for lane in self._lanes.values() for one in lane]:
-            self.fall_behind(subscriber)
+        self._frames.clear()
+        for lane in list(self._lanes.values()):
+            for subscriber in list(lane):
+                self.fall_behind(subscriber)
 
     # Falling behind and catching up.
 
@@ -232,33 +219,45 @@ class Channel:
 
     def catch_up(self, subscriber: Subscriber) -> None:
         """Bring a subscriber from its cursor to now and let it go live; on a cold topic it goes on waiting."""
-        if subscriber not in self._behind or not self.has_document:
+        if subscriber not in self._behind or not self.has_document or not self._is_awake(subscriber):
             return
-        replay = self._replay(subscriber)
-        self._go_live(subscriber)
-        events = list(replay.events)
+        events = self._bring_up(subscriber)
         if self.history.is_ended:
             self._finish(subscriber, events)
             return
         if subscriber in self._owed_status:
             self._owed_status.discard(subscriber)
             events.append(self._status())
-        subscriber.tell(self._frames(events, subscriber.form))
+        subscriber.tell(self._frames.of(events, subscriber.form))
 
-    def _replay(self, subscriber: Subscriber) -> Replay:
-        replay = self.replay(subscriber.cursor, subscriber.mode)
-        if subscriber.cursor is not None:
+    def _bring_up(self, subscriber: Subscriber) -> list[Event]:
+        """Let a subscriber go live; return what it has missed."""
+        pace = subscriber.pace
+        replay = self.replay(subscriber.cursor, subscriber.mode, as_one=subscriber.is_terse)
+        if pace is not None and replay.events:
+            pace.rest(self._clock.now())
+        elif subscriber.cursor is not None:
             self._metrics.resumed(subscriber.transport_name, replay.result)
-        return replay
+        self._go_live(subscriber)
+        return list(replay.events)
 
-    def replay(self, cursor: str | None, mode: Mode) -> Replay:
+    def _is_awake(self, subscriber: Subscriber) -> bool:
+        """Whether it can be told something now; who rests is roused in time, who is paused comes by itself."""
+        pace = subscriber.pace
+        is_resting = pace is not None and pace.is_resting(self._clock.now(), lambda: self.catch_up(subscriber))
+        return not is_resting and not subscriber.is_paused
+
+    def replay(self, cursor: str | None, mode: Mode, *, as_one: bool = False) -> Replay:
         """Return what brings a cursor up to date, and count what failed its proof on the way."""
-        replay = self.history.replay(cursor, mode)
+        replay = self.history.replay(cursor, mode, as_one=as_one)
         if replay.disproved:
             self._metrics.patch_rejected(self.route.name)
         return replay
 
     def _go_live(self, subscriber: Subscriber) -> None:
+        if subscriber.pace is not None:  # it stays behind, and comes for the next change by itself
+            subscriber.cursor = self.history.head(subscriber.mode)
+            return
         self._behind.pop(subscriber, None)
         self._lanes.setdefault((subscriber.mode, subscriber.form), {})[subscriber] = None
         subscriber.is_live = True
@@ -274,9 +273,9 @@ class Channel:
     def position(self, subscriber: Subscriber) -> str | None:
         """Return a subscriber's own cursor: the last change it was sent, else the one it came with, else None."""
         latest = self.history.latest
-        if latest is None or not subscriber.is_live:
-            return subscriber.cursor
-        return None if subscriber.bare_at == latest.number else self.history.head(subscriber.mode)
+        if latest is not None and subscriber.bare_at == latest.number:
+            return None
+        return self.history.head(subscriber.mode) if subscriber.is_live else subscriber.cursor
 
     # Signs of life.
 

@@ -34,7 +34,7 @@ from .config.addresses import Address
 from .config.gateway import Gateway as Config
 from .departures import Departures
 from .generation import Generation
-from .hub import WHEEL_TURNS, Hub
+from .hub import Hub
 from .metrics import Metrics
 from .poller import Means
 from .reload import Reloads, Source
@@ -108,7 +108,7 @@ class Gateway:
             sources = Sources(http, gates, self.clock, tasks)
             workshop = Workshop(tasks)
             means = Means(self.clock, sources, decoder_for, store, tasks, self.metrics, workshop)
-            hub = Hub(means, max_topics=server.limits.topics)
+            hub = Hub(means, max_topics=server.limits.topics, heartbeat=server.heartbeat)
             self.metrics.watch_upstreams(gates.values(), hub.polled_upstreams)
             self.metrics.watch_memory(store.usage)
             door, departures = self._open_door(hub, tasks)
@@ -170,7 +170,7 @@ class Gateway:
 
     async def _beat(self, hub: Hub) -> None:
         while True:
-            await self.clock.sleep(self.config.server.heartbeat / WHEEL_TURNS)
+            await self.clock.sleep(hub.wheel.tick)
             hub.turn_wheel()
 
     def _watch_ages(self, departures: Departures, tasks: asyncio.TaskGroup) -> None:

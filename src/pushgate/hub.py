@@ -1,5 +1,5 @@
 """
-Who listens to what: the topics that are alive, and the wheel that gives every stream its heartbeat.
+Who listens to what: the topics that are alive, and the clients that are here.
 
 There are never more topics, nor more of them in memory, than may be: idle ones make room, the oldest first, and if none
 is idle, a new one is refused.
@@ -22,6 +22,7 @@ from .routes import Route, TopicName
 from .subscriber import Asker, Stream, Subscriber
 from .viewing import ViewChannel
 from .views import ViewRoute
+from .wheel import Wheel
 
 log = structlog.get_logger()
 
@@ -31,23 +32,18 @@ FULL_REMINDER = 60.0
 # When to come back to a gateway that has no room, in seconds.
 COME_BACK = 30.0
 
-# Into so many turns the heartbeat interval is cut, so that many subscribers do not all get theirs at once.
-WHEEL_TURNS = 16
-
 
 class Hub:
-    """All channels, and the wheel that gives every stream its heartbeat."""
+    """All channels and all clients; ``heartbeat`` is the interval of streams that ask for none of their own."""
 
-    def __init__(self, means: Means, *, max_topics: int) -> None:
+    def __init__(self, means: Means, *, max_topics: int, heartbeat: float) -> None:
         self._means = means
         self.max_topics = max_topics
         self._channels: dict[str, PolledChannel] = {}
         self._views: dict[str, ViewChannel] = {}  # as many as topics may be; they cost less
         self._per_route: dict[str, int] = {}
-        self._wheel: list[dict[Stream, None]] = [{} for _ in range(WHEEL_TURNS)]
-        self._turn = 0
+        self.wheel: Wheel[Stream] = Wheel(heartbeat)
         self.parked: Alarms[Asker] = Alarms()  # each with the end of its wait
-        self._streams = 0
         self._reminded_at = float("-inf")
         means.metrics.watch_subscribers(self._count_subscribers)
         means.metrics.watch_connections(self._count_connections)
@@ -105,9 +101,9 @@ class Hub:
         del self._views[view.name.key]
 
     def _make_room(self, route: Route) -> None:
-        if self._per_route.get(route.name, 0) >= route.config.max_topics:
+        while self._per_route.get(route.name, 0) >= route.config.max_topics:
             self._forget_one(route, f"{route.name} has {route.config.max_topics} live topics already (max_topics)")
-        if len(self._channels) >= self.max_topics:
+        while len(self._channels) >= self.max_topics:
             self._forget_one(None, f"there are {self.max_topics} live topics already (server.limits.topics)")
         self._relieve_memory()
         if self._means.log.is_full():
@@ -177,7 +173,7 @@ class Hub:
     @property
     def connections(self) -> int:
         """Sockets that are ours: streams and parked long polls."""
-        return self._streams + len(self.parked)
+        return len(self.wheel) + len(self.parked)
 
     def connected(self, asker: Asker) -> None:
         """Count a connection that is parked for the first time."""
@@ -188,29 +184,22 @@ class Hub:
         for asker in self.parked.everyone():
             asker.finish()
 
-    # The heartbeat wheel.
+    # Streams.
 
     def enter(self, stream: Stream) -> None:
-        """Take a stream in; the turn that has just passed comes last, a whole interval from now."""
-        stream.turn = (self._turn - 1) % WHEEL_TURNS
-        self._wheel[stream.turn][stream] = None
-        self._streams += 1
+        self.wheel.enter(stream)
         self._means.metrics.connected(stream.transport_name)
 
     def exit(self, stream: Stream) -> None:
-        if stream in self._wheel[stream.turn]:
-            del self._wheel[stream.turn][stream]
-            self._streams -= 1
+        self.wheel.exit(stream)
 
     def turn_wheel(self) -> None:
-        """Give the streams of the next turn their heartbeat, and look after the memory."""
+        """Give the streams whose turn it is their heartbeat, and look after the memory."""
         self._relieve_memory()
-        for stream in list(self._wheel[self._turn]):
-            stream.beat()
-        self._turn = (self._turn + 1) % WHEEL_TURNS
+        self.wheel.turn()
 
     def everyone(self) -> list[Stream]:
-        return [stream for turn in self._wheel for stream in turn]
+        return self.wheel.everyone()
 
     def subscribers(self) -> list[Subscriber]:
         """Return everything that is followed over streams; a connection may have many."""

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from .config.server import HEARTBEAT_FLOOR
 from .documents.cursors import MAX_CURSOR_LENGTH
 from .errors import BadRequest, TransportNotOffered
+from .quantities import duration_text, parse_duration
 from .values import Mode, Transport
 
 DEFAULT_WAIT = 25.0
@@ -22,7 +24,14 @@ MAX_WAIT = 55.0  # below the 60 s after which most proxies give an answer up
 Framing = Literal["event", "message"]
 
 # Reserved, and refused rather than ignored until they mean something on a topic's URL.
-PENDING = frozenset(["throttle", "heartbeat", "access_token", "ticket", "topic"])
+PENDING = frozenset(["access_token", "ticket", "topic"])
+
+# What a client may ask for in its place: not less silence than the server itself may keep, and no more than what the
+# state tables of most firewalls and mobile networks let pass before they forget a connection.
+MIN_HEARTBEAT, MAX_HEARTBEAT = HEARTBEAT_FLOOR, 900.0
+
+# One event in so many seconds. Faster than the first nobody sees; slower than the last, a short poll does it.
+MIN_THROTTLE, MAX_THROTTLE = 0.1, 3600.0
 
 # Stands for a cursor that pushgate never gave out, so that nothing a client invents is ever echoed.
 UNKNOWN_CURSOR = "-"
@@ -47,6 +56,8 @@ class Ask:
     is_document: bool  # a long poll that is answered with the document
     is_reconnect: bool  # EventSource would never come back from a refusal
     takes_gzip: bool = False
+    throttle: float | None = None  # seconds in which there is at most one change; None: each as it comes
+    heartbeat: float | None = None  # seconds; None: as the server has it
 
 
 def negotiate(
@@ -63,8 +74,7 @@ def negotiate(
     ``only``: what there is on the URL, whatever the header fields say.
     Raises BadRequest for a value that makes no sense. Whether the route offers the transport is ``check_offered``'s.
     """
-    for name in sorted(PENDING & query.keys()):
-        raise BadRequest(f"not yet: ?{name}=")
+    _refuse_pending(query)
     etags = _read_etags(headers.get("If-None-Match"))
     prefer = _PREFER_WAIT.search(headers.get("Prefer", ""))
     is_events = only is not None or "cursor" in query or "wait" in query
@@ -93,7 +103,14 @@ def negotiate(
         is_document=transport == "long_poll" and not is_events,
         is_reconnect=transport == "sse" and (cursor is not None or "Sec-Fetch-Mode" in headers),
         takes_gzip=takes_gzip(headers.get("Accept-Encoding", "")),
+        throttle=_read_interval(query, "throttle", MIN_THROTTLE, MAX_THROTTLE),
+        heartbeat=_read_interval(query, "heartbeat", MIN_HEARTBEAT, MAX_HEARTBEAT),
     )
+
+
+def _refuse_pending(query: Mapping[str, str]) -> None:
+    for name in sorted(PENDING & query.keys()):
+        raise BadRequest(f"not yet: ?{name}=")
 
 
 def takes_gzip(field: str) -> bool:
@@ -148,6 +165,19 @@ def _read_wait(text: str | None) -> float:
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text):
         raise BadRequest(f"wait={text!r} is not a number of seconds")
     return min(float(text), MAX_WAIT)
+
+
+def _read_interval(query: Mapping[str, str], name: str, least: float, most: float) -> float | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise BadRequest(f"{name}: {error}") from None
+    if not least <= seconds <= most:
+        raise BadRequest(f"{name}={text} is not between {duration_text(least)} and {duration_text(most)}")
+    return seconds
 
 
 def _read_etags(field: str | None) -> frozenset[str] | None:

@@ -170,4 +170,4 @@ class PolledChannel(Channel):
         self._followed[view] = None
 
     def unfollow(self, view: Dependent) -> None:
-        del self._followed[view]
+        self._followed.pop(view, None)

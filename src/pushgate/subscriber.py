@@ -4,6 +4,7 @@ One client that follows one topic: a cursor and a transport, and what they need 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import ClassVar, Protocol
 
@@ -39,15 +40,56 @@ class Followed(Protocol):
     def problem(self, refusal: Refusal) -> Event: ...
 
 
+def pace_of(throttle: float | None) -> Pace | None:
+    """Return how often somebody is told of changes who named an interval, or none."""
+    return None if throttle is None else Pace(throttle)
+
+
+class Pace:
+    """How often somebody wants to be told of changes: at most once in so many seconds."""
+
+    __slots__ = ("_alarm", "_interval", "_rests_until")
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._rests_until = float("-inf")
+        self._alarm: asyncio.TimerHandle | None = None  # only while there is something to tell
+
+    def rest(self, now: float) -> None:
+        """Begin to rest: it is being told."""
+        self._rests_until = now + self._interval
+
+    def is_resting(self, now: float, rouse: Callable[[], None]) -> bool:
+        """Whether it is to be left alone; ``rouse`` is called when that is over."""
+        left = self._rests_until - now
+        if left > 0 and self._alarm is None:
+            self._alarm = asyncio.get_running_loop().call_later(left, self._ring, rouse)
+        return left > 0
+
+    def stop(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _ring(self, rouse: Callable[[], None]) -> None:
+        self._alarm = None
+        rouse()
+
+
 class Subscriber:
     """One client that follows one topic over a stream. Adapters add the socket."""
 
-    __slots__ = ("bare_at", "channel", "cursor", "form", "is_live", "is_paused", "missed_beats", "mode", "send", "turn")
+    __slots__ = (
+        *("bare_at", "channel", "cursor", "form", "heartbeat", "is_live", "is_paused", "is_terse", "missed_beats"),
+        *("mode", "pace", "send", "turn"),
+    )
 
     transport_name: ClassVar[Transport]
     is_beating: ClassVar[bool] = True  # gives signs of life by itself, and not only its connection
 
-    def __init__(self, channel: Followed, *, mode: Mode, form: Form, send: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, channel: Followed, *, mode: Mode, form: Form, send: Callable[[bytes], None], pace: Pace | None = None
+    ) -> None:
         self.channel = channel
         self.mode: Mode = mode
         self.form: Form = form
@@ -57,6 +99,9 @@ class Subscriber:
         self.bare_at: int | None = None  # the change at which it joined without a position of its own (``cursor=now``)
         self.is_paused = False  # its transport takes nothing more for now
         self.missed_beats = 0  # heartbeats that fell into the pause
+        self.pace = pace  # None: it is told of each change as it comes
+        self.is_terse = pace is not None  # it is told of all that it missed in one event
+        self.heartbeat: float | None = None  # seconds; None: as the server has it
         self.turn = 0  # its place on the heartbeat wheel
 
     def tell(self, frames: Sequence[tuple[Event, bytes]], *, opening: bytes = b"") -> None:
@@ -91,6 +136,9 @@ class Subscriber:
         """Give a sign of life."""
         self.channel.beat(self)
 
+    def check(self, silence: float) -> None:
+        """Cut the connection if the other side has acknowledged nothing for so many seconds."""
+
     def abort(self) -> None:
         """Cut the connection without a word."""
         raise NotImplementedError
@@ -112,6 +160,7 @@ class Stream(Protocol):
     """A connection that events are written to: a subscriber's own, or one that several share."""
 
     turn: int  # its place on the heartbeat wheel
+    heartbeat: float | None  # seconds; None: as the server has it
 
     @property
     def transport_name(self) -> Transport: ...
@@ -120,6 +169,8 @@ class Stream(Protocol):
     def subscriptions(self) -> Collection[Subscriber]: ...
 
     def beat(self) -> None: ...
+
+    def check(self, silence: float) -> None: ...
 
     def abort(self) -> None: ...
 

@@ -52,9 +52,10 @@ class Succession:
         """Hand everything over, and return what became of it."""
         silent = self._silent()
         begun = [channel for channel in self._hub.topics() if self._hand_over(channel)]
-        for view in self._hub.views():
-            self._hand_over_view(view)
         self._hub.recount()
+        # The idle ones first: those that are followed may need room, for which idle ones are forgotten.
+        for view in sorted(self._hub.views(), key=lambda view: not view.is_idle):
+            self._hand_over_view(view)
         begin([*begun, *self._standing()], chance=self._chance)
         for channel in [*self._hub.topics(), *self._hub.views()]:
             self._check_listeners(channel)

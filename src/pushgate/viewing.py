@@ -140,9 +140,10 @@ class ViewChannel(Channel):
             before.feed.left()
 
     def end(self, refusal: Refusal) -> None:
-        """Send everybody away: the view is no more."""
+        """Send everybody away, and look no more: the view is no more. Who is slow to leave may take a while."""
         self._refusal = refusal
         self.send_away(refusal)
+        self.parent.unfollow(self)
 
     # What the parent says.
 

@@ -147,6 +147,31 @@ def long_poll_body(
     return [*pieces, b"]}"]
 
 
+class Frames:
+    """What the events of a topic are in each form; the whole document is framed once, since many join at once."""
+
+    __slots__ = ("_topic", "_whole")
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._whole: dict[Form, tuple[Event, bytes]] = {}
+
+    def clear(self) -> None:
+        """There is another document now."""
+        self._whole.clear()
+
+    def of(self, events: Iterable[Event], form: Form) -> list[tuple[Event, bytes]]:
+        return [(event, self._frame(event, form)) for event in events]
+
+    def _frame(self, event: Event, form: Form) -> bytes:
+        framed, data = self._whole.get(form, (None, b""))
+        if framed is not event:
+            data = form(event, self._topic)
+            if event.kind in ("snapshot", "gone"):
+                self._whole[form] = event, data
+        return data
+
+
 def status_event(status: Status, *, at: float) -> Event:
     """Return how a topic is doing as an event: news, but no position."""
     data = {

@@ -29,9 +29,6 @@ MAX_BODY_BYTES = 256 * 1024
 _MAX_FIELDS = 2 * MAX_TOPICS + len(RESERVED_QUERY)
 _REPEATED = ("topic", "cursor")
 
-# Refused rather than ignored until they mean something for a connection.
-_SINGLE = ("throttle", "heartbeat")
-
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -101,8 +98,6 @@ def _controls(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     for name, value in pairs:
         if name not in RESERVED_QUERY:
             raise BadRequest(f"there is no query parameter {name!r} here; a topic's own stand in ?topic=, encoded")
-        if name in _SINGLE:
-            raise BadRequest(f"not yet: ?{name}= on a connection with many topics")
         if name in controls:
             raise BadRequest(f"the query parameter {name!r} is given twice")
         if name not in _REPEATED:

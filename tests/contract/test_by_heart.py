@@ -7,6 +7,7 @@ What aiohttp answers has a ``Server`` field, and what is answered without it has
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 from collections.abc import AsyncIterator
@@ -18,6 +19,8 @@ import pytest
 
 from backends import PATIENCE, ScriptedBackend
 from gateways import Running, eventually, http_client, route, running_gateway
+from pushgate.adapters.downstream.inquiry import Found
+from pushgate.channel import Channel
 from reloads import reloadable_gateway
 from slowclients import RawClient, raw_client, status_of
 
@@ -180,6 +183,22 @@ async def test_a_request_that_was_sent_ahead_is_answered_behind_the_first(
         assert raw.received.count(b"HTTP/1.1 200 OK") == 2
 
 
+async def test_who_does_not_read_is_not_answered_on(gateway: Running, backend: ScriptedBackend) -> None:
+    """Whoever goes on asking while its last answer still waits for it is left to aiohttp, which has patience."""
+    async with known_client(gateway, backend) as (raw, _, _):
+        backend.serve({"n": 2, "pad": "x" * 400_000})
+        await backend.polled(2)
+        raw.received = b""
+        await raw.ask("/t?wait=55&cursor=e.1.s.h")
+        await raw.read()
+        await raw.ask("/t?wait=55&cursor=e.2.s.h")
+        async with asyncio.timeout(PATIENCE):
+            while len(raw.received) < 800_000:
+                assert await raw.read()
+        heads = re.findall(r"HTTP/1\.1 200 OK\r\n.*?\r\n\r\n", raw.received.decode(), re.DOTALL)
+        assert [was_read(head) for head in heads] == [False, True]
+
+
 async def test_a_connection_between_two_questions_is_no_subscriber(gateway: Running, backend: ScriptedBackend) -> None:
     """It counts as a connection; when the client leaves, it does not any more."""
 
@@ -220,6 +239,29 @@ async def test_nobody_gets_what_another_topic_says(gateway: Running, backend: Sc
                 _, body = await answer_of(raw)
                 assert [event["data"] for event in body["events"]] == [f"{path[-1]}{n}"]
                 cursors[path] = body["cursor"]
+
+
+async def test_what_is_known_by_heart_keeps_no_document(backend: ScriptedBackend) -> None:
+    """Neither a topic that was forgotten to make room, nor an answer: that memory would be nobody's."""
+    backend.serve({"n": 0})
+    routes = {"/{x}": route(emit=["snapshot"], max_topics=2, poll={"linger": "0s"})}
+    async with running_gateway(backend, routes) as gateway:
+        for x in "abcde":
+            cursor = await cursor_of(gateway, f"/{x}")
+            async with raw_client(gateway.port) as raw:
+                await raw.ask(f"/{x}?wait=0.05&cursor={cursor}")
+                await answer_of(raw)
+                await raw.ask(f"/{x}?wait=0.05&cursor=e.1.s.h")
+                head, _ = await answer_of(raw)
+                assert not was_read(head)
+        await parked(gateway, 0)
+
+        async def kept() -> tuple[int, int]:
+            gc.collect()
+            alive = [one for one in gc.get_objects() if isinstance(one, Found | Channel)]
+            return sum(isinstance(one, Channel) for one in alive), sum(isinstance(one, Found) for one in alive)
+
+        await eventually(kept, lambda seen: seen <= (2, 0))
 
 
 async def test_a_new_configuration_is_what_counts(backend: ScriptedBackend, tmp_path: Path) -> None:

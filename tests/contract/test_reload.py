@@ -346,6 +346,56 @@ async def test_limits_and_cors_count_at_once(backend: ScriptedBackend, tmp_path:
         assert await gateway.metric("pushgate_limit", resource="connections") == 1
 
 
+async def test_fewer_topics_may_be_than_there_are(backend: ScriptedBackend, tmp_path: Path) -> None:
+    """Those that nobody needs make room, as many as it takes; whoever listens stays, though there is one too many."""
+    routes = {"/t/{n}": route(poll={"linger": "0s", "every": "1h"})}
+    async with reloadable_gateway(backend, routes, tmp_path) as gateway, http_client() as client:
+        for n in range(5):
+            assert (await client.get(f"{gateway.base}/t/{n}")).status_code == 200
+        async with connected("sse", gateway.base, "/t/0") as link:
+            await link.follow(DOCUMENT)
+            await gateway.rewrite(server={**gateway.written.says["server"], "limits": {"topics": 2}})
+            assert (await client.get(f"{gateway.base}/t/9")).status_code == 200
+            topics = (await client.get(f"{gateway.admin}/-/topics")).json()["topics"]
+            assert [topic["topic"] for topic in topics] == ["/t/0", "/t/9"]
+
+
+async def test_what_a_view_is_a_part_of_now_is_given_room_by_topics_that_nobody_needs(
+    backend: ScriptedBackend, tmp_path: Path
+) -> None:
+    """Also where their route has another name than before, and views of theirs are still to be handed over."""
+    calm = {"linger": "0s", "every": "1h"}
+    old = route(poll=calm, request={"path": "/x"}, params={"x": "[0-9]"})
+    other = route(poll=calm, request={"path": "/y"})
+    routes = {
+        "/a/{x}": old,
+        "/b/{y}": other,
+        "/v/{y}": {"from": "/b/{y}", "pointer": "/b"},
+        "/w/{x}": {"from": "/a/{x}", "pointer": "/b"},
+    }
+    server = {"limits": {"topics": 2}}
+    async with (
+        reloadable_gateway(backend, routes, tmp_path, server=server) as gateway,
+        connected("sse", gateway.base, "/v/2") as link,
+        http_client() as client,
+    ):
+        await link.follow(DOCUMENT["b"])
+        assert (await client.get(f"{gateway.base}/w/1")).status_code == 200, "an idle view of an idle topic"
+        renamed = {**old, "params": {"y": "[0-9]"}}
+        await gateway.rewrite(
+            routes={
+                "/a/{y}": renamed,
+                "/b/{y}": other,
+                "/v/{y}": {"from": "/a/{y}", "pointer": "/b"},
+                "/w/{y}": {"from": "/a/{y}", "pointer": "/b"},
+            }
+        )
+        await link.hear("snapshot")
+        backend.serve(document(1))
+        topics = (await client.get(f"{gateway.admin}/-/topics")).json()["topics"]
+        assert {topic["topic"]: topic["subscribers"] + topic["views"] for topic in topics} == {"/b/2": 0, "/a/2": 1}
+
+
 async def test_what_is_known_of_a_backend_survives(backend: ScriptedBackend, tmp_path: Path) -> None:
     """Reloading in a loop gives nobody a fresh budget; another budget counts at once, for who waits too."""
     hourly = {"every": "1h"}

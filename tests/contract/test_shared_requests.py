@@ -67,7 +67,7 @@ async def ask(gateway: Running, path: str, *, method: str = "GET", **options: An
         ("topic=/t/1&wait=1&wait=2", "given twice"),
         ("&".join(f"topic=/t/{n}" for n in range(MAX_TOPICS + 1)), f"at most {MAX_TOPICS} topics"),
         ("topic=/t/1&emit=items", "'items'"),
-        ("topic=/t/1&throttle=1s", "throttle"),
+        ("topic=/t/1&throttle=often", "throttle"),
         ("topic=/t/1&wait=soon", "'soon'"),
     ],
 )

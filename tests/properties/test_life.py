@@ -241,7 +241,7 @@ class World:
         store = WitnessedStore(self.clock.token(), self.upstream, self.truth)
         self.fetch = PlayedFetch(self.upstream)
         means = Means(self.clock, self.fetch, decoder_for, store, self._tasks, Metrics())
-        self.hub = Hub(means, max_topics=10)
+        self.hub = Hub(means, max_topics=10, heartbeat=15.0)
         self.channel = self.hub.channel(self.route, self.route.topic({}, {}))
 
     def restart(self) -> None:

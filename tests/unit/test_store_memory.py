@@ -85,6 +85,17 @@ def test_the_oldest_changes_of_all_topics_are_forgotten_first() -> None:
     assert not memory.is_full()
 
 
+def test_a_lower_limit_counts_at_once() -> None:
+    """The past goes first, so that nobody is refused, or forgotten, for the sake of changes that nobody needs."""
+    memory = store(limit=100_000)
+    history = opened(memory, "/t")
+    for n in range(50):
+        publish(memory, history, document(1000, n=n))
+    memory.revise(limit=1500 * MEMORY_PER_BYTE)
+    assert not memory.is_full()
+    assert 0 < length(history) < 49
+
+
 def test_current_documents_are_never_forgotten() -> None:
     """What cannot be forgotten makes the store full; its owner has to give topics up."""
     memory = store(limit=2500)

@@ -21,6 +21,7 @@ from pushgate.config.routes import View
 from pushgate.config.upstreams import Upstream
 from pushgate.documents.changes import Sealed
 from pushgate.documents.equality import canonical, fingerprint
+from pushgate.errors import NoSuchTopic, Refusal
 from pushgate.hub import Hub
 from pushgate.metrics import Metrics
 from pushgate.poller import Means
@@ -59,6 +60,15 @@ class Socket(Subscriber):
         return [event["event"] for event in self.events]
 
 
+class StaysOn(Socket):
+    """Is sent away, and takes its time."""
+
+    __slots__ = ()
+
+    def refuse(self, refusal: Refusal) -> None:
+        pass
+
+
 class Scene:
     """A hub whose upstream says what it is told to; ``polls`` counts how often it was asked."""
 
@@ -68,7 +78,7 @@ class Scene:
         self.metrics = Metrics()
         self.store = MemoryStore("E", limit=limit)
         means = Means(Clock(), self._fetch, decoder_for, self.store, tasks, self.metrics)
-        self.hub = Hub(means, max_topics=1000)
+        self.hub = Hub(means, max_topics=1000, heartbeat=15.0)
         self.route = Route("/stations", RouteConfig.model_validate(CONFIG | config), UPSTREAMS)
 
     async def _fetch(self, *_: Any) -> Answer:
@@ -159,6 +169,24 @@ async def test_a_view_that_nobody_follows_does_nothing(monkeypatch: pytest.Monke
         assert again.events[0]["id"].split(".")[1] == str(
             view.parent.history.latest and view.parent.history.latest.number
         )
+
+
+async def test_a_view_that_is_no_more_logs_nothing_more() -> None:
+    """Although its parent goes on, and a client that does not read is not gone yet."""
+    async with scene(limit=1_000_000) as played:
+        view = played.item("s1")
+        socket = StaysOn(view)
+        await played.publish(stations(3))
+        played.hub.end_view(view, NoSuchTopic("no route fits this path any more"))
+        before = dict(played.store.usage())["histories"]
+        told = len(socket.events)
+        for bikes in range(1, 5):
+            await played.publish(stations(3, s1=bikes))
+        assert len(socket.events) == told
+        view.leave(socket)
+        parent = played.hub.topics()[0]
+        played.hub.end(parent, NoSuchTopic("no route fits this path any more"))
+        assert before == 0 and dict(played.store.usage()) == {"documents": 0, "histories": 0}
 
 
 async def test_a_view_of_an_expression_is_told_only_what_is_new() -> None:

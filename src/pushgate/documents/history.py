@@ -176,8 +176,12 @@ class History:
         """Whether a client at this cursor has everything that there will ever be."""
         return self.is_ended and cursor is not None and self.replay(cursor, mode).result == "current"
 
-    def replay(self, cursor: str | None, mode: Mode) -> Replay:
-        """Return what a client at this cursor has missed; the log must hold a document."""
+    def replay(self, cursor: str | None, mode: Mode, *, as_one: bool = False) -> Replay:
+        """
+        Return what a client at this cursor has missed; the log must hold a document.
+
+        ``as_one``: as one event at most, whatever the size; only the end of the topic is told beside it.
+        """
         position = None if cursor is None else self._find(cursor, mode)
         if position is None:
             return Replay("snapshot", (self.first(),))
@@ -185,6 +189,8 @@ class History:
             return self._since_before(position, mode)
         if position == len(self._changes):
             return Replay("current")
+        if as_one and not self.is_ended and position < len(self._changes) - 1:
+            return self._since(self._versions[position], mode)
         return self._replay_from(position, mode)
 
     def at(self, number: int) -> Version | None:

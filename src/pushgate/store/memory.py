@@ -82,6 +82,11 @@ class MemoryStore:
             self._oldest = [(number, id(listed), listed) for listed, number in self._listed.items()]
             heapify(self._oldest)
 
+    def revise(self, *, limit: int | None) -> None:
+        """Go by another limit from now on."""
+        self.limit = limit
+        self._forget_what_is_too_much()
+
     def is_full(self) -> bool:
         """Whether there is more than may be, and nothing left to forget but current documents."""
         return self.limit is not None and self._size > self.limit
@@ -96,8 +101,7 @@ class MemoryStore:
         self._count(history)
         if history not in self._listed:
             self._list(history)
-        while self.is_full() and self._oldest:
-            self._forget_oldest()
+        self._forget_what_is_too_much()
 
     def _count(self, history: History) -> None:
         size = history.bytes * MEMORY_PER_BYTE
@@ -110,6 +114,10 @@ class MemoryStore:
         if (oldest := history.oldest) is not None:
             self._listed[history] = oldest
             heappush(self._oldest, (oldest, id(history), history))
+
+    def _forget_what_is_too_much(self) -> None:
+        while self.is_full() and self._oldest:
+            self._forget_oldest()
 
     def _forget_oldest(self) -> None:
         """Forget the oldest change of all, or find that the history has forgotten it by itself."""

@@ -54,6 +54,16 @@ def has_more(request: web.BaseRequest) -> bool:
     return bool(request.protocol._messages)
 
 
+def may_go_on(request: web.BaseRequest) -> bool:
+    """
+    Whether the socket may serve another request behind this one.
+
+    Not if a body is still to come: nobody would read it, and it would be taken for a request; behind a proxy its answer
+    would go to whoever comes next.
+    """
+    return request.keep_alive and request.content.is_eof()
+
+
 def take_over_upgraded(request: web.BaseRequest, protocol: Any) -> tuple[asyncio.Transport | None, bytes]:
     """Like ``take_over`` for an upgrade; also returns what the client sent right behind its request."""
     tail = _Tail()

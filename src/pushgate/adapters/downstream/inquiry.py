@@ -6,6 +6,8 @@ Those who ask in the same words share what there is to find out, and the bytes o
 
 from __future__ import annotations
 
+import asyncio
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -24,7 +26,7 @@ from .replies import JSON, Reply, refusal_reply, topic_fields, whole
 from .short_poll import document_reply
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Question:
     """A long poll, and how to answer it at any moment."""
 
@@ -70,7 +72,7 @@ class Question:
                 return None
             return Reply(204, fields | ({"Pushgate-Cursor": ask.cursor} if ask.cursor else {}))
         assert ask.cursor is not None, "who has no cursor was answered before"
-        replay = channel.replay(ask.cursor, ask.mode)
+        replay = channel.replay(ask.cursor, ask.mode, as_one=ask.throttle is not None)
         head = replay.events[-1].id if replay.events else channel.history.head(ask.mode)
         assert head is not None, "every event of a history has an id"
         fields["Pushgate-Cursor"] = head
@@ -85,29 +87,32 @@ class Found:
     """What there is to say to a question at a moment; None: nothing yet."""
 
     question: Question
-    moment: tuple[int | None, State, int, bool]  # the change, the state, the second, and whether the wait is over
+    moment: tuple[int | None, State, bool]  # the change, the state, and whether the wait is over
     answer: bytes | None
 
 
 class Inquiry:
-    """What many clients ask in the same words, but for their cursors. ``is_known``: the words are known by heart."""
+    """
+    What many clients ask in the same words, but for their cursors. ``is_known``: the words are known by heart.
 
-    __slots__ = ("_found", "_last", "is_known")
+    It outlives those who ask, so it keeps neither a topic nor an answer: a topic that is forgotten is free.
+    """
+
+    __slots__ = ("_ask", "_clock", "_fields", "_found", "_last", "is_known", "name", "route")
 
     def __init__(self, question: Question, *, is_known: bool) -> None:
-        self._last = question
-        self._found: Found | None = None
+        self.route, self.name = question.channel.route, question.channel.name
+        self._ask, self._clock, self._fields = question.ask, question.clock, question.fields
+        self._last = weakref.ref(question)
+        self._found: Found | None = None  # as long as the loop does not turn
         self.is_known = is_known
-
-    @property
-    def channel(self) -> Channel:
-        return self._last.channel
 
     def question(self, channel: Channel, cursor: str | None) -> Question:
         """Return the question at a cursor; who was answered the same asks the same."""
-        last = self._last
-        if last.ask.cursor != cursor or last.channel is not channel:
-            last = self._last = replace(last, channel=channel, ask=replace(last.ask, cursor=cursor))
+        last = self._last()
+        if last is None or last.ask.cursor != cursor or last.channel is not channel:
+            last = Question(channel, replace(self._ask, cursor=cursor), self._clock, self._fields)
+            self._last = weakref.ref(last)
         return last
 
     def at_head(self, question: Question) -> Question:
@@ -118,14 +123,19 @@ class Inquiry:
         return self.question(channel, channel.history.head(ask.mode))
 
     def answer(self, question: Question, *, is_over: bool) -> bytes | None:
-        """Return the answer on a connection that is kept, if there is one by now; found out once for all."""
+        """Return the answer on a connection that is kept, if there is one by now; those who ask at once share it."""
         channel, latest = question.channel, question.channel.history.latest
         number = None if latest is None else latest.number
-        moment = (number, channel.state, int(question.clock.wall()), is_over)
+        moment = (number, channel.state, is_over)
         found = self._found
+        if found is None:
+            asyncio.get_running_loop().call_soon(self._forget)
         if found is None or found.question is not question or found.moment != moment:
             found = self._found = Found(question, moment, question.answer_bytes(is_over=is_over))
         return found.answer
+
+    def _forget(self) -> None:
+        self._found = None
 
 
 class LongPolls:
@@ -157,7 +167,7 @@ class LongPolls:
         if parts is None or inquiry is None or parts[1] == "now" or self.door.is_draining:
             return None
         try:
-            channel = self._hub.channel(inquiry.channel.route, inquiry.channel.name)
+            channel = self._hub.channel(inquiry.route, inquiry.name)
         except Refusal:
             return None
         return None if channel.denial() else (inquiry, inquiry.question(channel, parts[1]))

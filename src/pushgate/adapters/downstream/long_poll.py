@@ -17,7 +17,7 @@ from ...errors import Refusal
 from ...hub import Hub
 from ...values import Mode
 from ...wire import long_poll_body
-from .handover import TakenOver, has_more, take_over
+from .handover import TakenOver, has_more, may_go_on, take_over
 from .inquiry import Inquiry, LongPolls, Question
 from .parking import ParkedConnection
 from .replies import JSON, Reply, topic_fields, whole
@@ -160,7 +160,7 @@ async def answer(
     if reply is not None:
         return reply.to_response()
     inquiry = polls.learn(request, question)
-    parked = Parked(polls, inquiry, inquiry.at_head(question), hub, server, keep_alive=request.keep_alive)
+    parked = Parked(polls, inquiry, inquiry.at_head(question), hub, server, keep_alive=may_go_on(request))
     transport = take_over(request, parked)
     if transport is not None:
         polls.door.trust(transport)

@@ -25,7 +25,7 @@ from ...negotiation import MAX_WAIT, Ask
 from ...sets import Standing, head
 from ...values import Event
 from ...wire import long_poll_body, problem_event, status_event
-from .handover import TakenOver, has_more, take_over
+from .handover import TakenOver, has_more, may_go_on, take_over
 from .parking import ParkedConnection
 from .replies import JSON, VARY, Reply, whole
 from .shared import Declined, Judgement, Seat, Table, Watch, addressed
@@ -52,12 +52,12 @@ class Place:
         if self.has_document:
             self.cursor = self.seat.channel.history.head(self.seat.mode)
 
-    def news(self, clock: Clock) -> list[Told]:
+    def news(self, clock: Clock, *, as_one: bool) -> list[Told]:
         """Return what the client has missed, and how the topic is doing if it missed something and that is not well."""
         channel, mode = self.seat.channel, self.seat.mode
         if self.is_over or not channel.has_document:
             return []
-        events = list(channel.replay(self.cursor, mode).events)
+        events = list(channel.replay(self.cursor, mode, as_one=as_one).events)
         if channel.history.is_ended and (not events or events[-1].kind != "end"):
             events.append(channel.history.end_event())
         if events and channel.state not in ("live", "ended"):
@@ -98,11 +98,15 @@ class SharedQuestion:
 
     def answer(self, *, is_over: bool) -> Reply | None:
         """Return the answer if there is one by now; there always is when the wait is over."""
-        told = [one for place in self.places or () for one in place.news(self.clock)]
+        told = [one for place in self.places or () for one in self.missed(place)]
         if told:
             return self.news(told)
         is_silent = self.places is not None and all(place.is_over for place in self.places)
         return self.nothing() if is_over or is_silent else None
+
+    def missed(self, place: Place) -> list[Told]:
+        """Return what there is to tell of one topic."""
+        return place.news(self.clock, as_one=self.ask.throttle is not None)
 
     def news(self, told: Sequence[Told]) -> Reply:
         """Return an answer that tells this, and what cannot be had."""
@@ -162,7 +166,7 @@ class SharedParked(ParkedConnection):
     def _woken(self, watch: Watch) -> None:
         assert self._question.places is not None, "it waits for news"
         place = self._question.places[watch.index]
-        if not place.news(self._question.clock):
+        if not self._question.missed(place):
             place.go_to_head()
         elif not self._is_answering:
             self._is_answering = True
@@ -175,7 +179,7 @@ class SharedParked(ParkedConnection):
     def _refused(self, watch: Watch, refusal: Refusal) -> None:
         """Tell at once that a topic cannot be had any more; from now on it is declined when it is asked for."""
         self._question.decline(watch.channel, refusal)
-        told = [one for place in self._question.places or () for one in place.news(self._question.clock)]
+        told = [one for place in self._question.places or () for one in self._question.missed(place)]
         self.send(self._question.news(told))
 
     def time_out(self) -> None:
@@ -210,7 +214,7 @@ async def answer(
         seat.channel.feed.touch()
     if ask.cursor is None and all(seat.cursor is None for seat in table.seats):
         return (await _first(question, wait=wait)).to_response()
-    parked = SharedParked(question, hub, server, keep_alive=request.keep_alive)
+    parked = SharedParked(question, hub, server, keep_alive=may_go_on(request))
     judgement = Judgement(table, ask, clock, parked.judged, "long_poll")
     standings = judgement.begin()
     if standings is not None:

@@ -44,6 +44,7 @@ class EventConnection:
         "_is_deflated",
         "_is_named",
         "_is_paused",
+        "_is_resting",
         "_judgement",
         "_last_change",
         "_loop",
@@ -52,7 +53,9 @@ class EventConnection:
         "_position",
         "_subscriptions",
         "_table",
+        "_throttle",
         "_transport",
+        "heartbeat",
         "turn",
     )
 
@@ -74,7 +77,10 @@ class EventConnection:
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._is_paused = False
+        self._is_resting = False  # it was told of a change so short a while ago that the next one has to wait
+        self._throttle = ask.throttle
         self._missed_beats = 0
+        self.heartbeat = ask.heartbeat
         self.turn = 0  # its place on the heartbeat wheel
 
     @property
@@ -109,7 +115,8 @@ class EventConnection:
             if standing.is_over:
                 continue
             subscription = Subscription(self, seat.channel, seat.mode, self._form, standing.weight)
-            subscription.is_paused = self._is_paused
+            subscription.is_terse = self._throttle is not None
+            subscription.is_paused = self._is_paused or self._is_resting
             self._subscriptions[subscription] = None
             seat.channel.join(subscription, standing.cursor, opening=b"")
             subscription.passed()
@@ -158,10 +165,32 @@ class EventConnection:
         if pieces or opening:
             if self._last_change is not None:
                 pieces.insert(self._last_change, self._id_line())
+                self._rest()
             self._pieces, self._last_change = [], None
             transport.write(opening + b"".join(pieces))
         if not self._subscriptions and self._judgement is None:
             transport.close()  # what was written still goes out
+
+    def _rest(self) -> None:
+        """Leave the topics alone for as long as the client wants; they have one position, so they rest together."""
+        if self._throttle is not None and not self._is_resting:
+            self._is_resting = True
+            self._pause_all()
+            self._loop.call_later(self._throttle, self._rouse)
+
+    def _rouse(self) -> None:
+        self._is_resting = False
+        if self._transport is not None and not self._is_paused:
+            self._resume_all()
+
+    def _pause_all(self) -> None:
+        for subscription in self._subscriptions:
+            subscription.pause_writing()
+
+    def _resume_all(self) -> None:
+        for subscription in list(self._subscriptions):
+            subscription.resume_writing()
+        self._flush()
 
     def _id_line(self) -> bytes:
         position = self._position.text
@@ -187,6 +216,9 @@ class EventConnection:
         event = Event("heartbeat", None, at, encode({"at": timestamp(at)}))
         return self._id_line() + self._own(_block(event, is_named=self._is_named))
 
+    def check(self, silence: float) -> None:
+        """Cut the connection if the other side has acknowledged nothing for so many seconds."""
+
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
@@ -208,15 +240,13 @@ class EventConnection:
 
     def pause_writing(self) -> None:
         self._is_paused = True
-        for subscription in self._subscriptions:
-            subscription.pause_writing()
+        self._pause_all()
 
     def resume_writing(self) -> None:
         self._is_paused = False
         self._missed_beats = 0
-        for subscription in list(self._subscriptions):
-            subscription.resume_writing()
-        self._flush()
+        if not self._is_resting:
+            self._resume_all()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is None:

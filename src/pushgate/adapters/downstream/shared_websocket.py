@@ -20,8 +20,8 @@ from ...clock import Clock
 from ...documents.changes import encode, timestamp
 from ...errors import BadRequest, Refusal
 from ...hub import Hub
-from ...negotiation import clean_cursor
-from ...subscriber import Subscriber
+from ...negotiation import Ask, clean_cursor
+from ...subscriber import Pace, Subscriber, pace_of
 from ...values import Caller, Event, Transport
 from ...wire import Form, ack_message, envelope, problem_event, problem_message, text_frame
 from ...wishes import MAX_TOPICS, Wish, Wishes
@@ -41,8 +41,10 @@ class SocketSubscription(Subscriber):
     transport_name: ClassVar[Transport] = "websocket"
     is_beating = False
 
-    def __init__(self, connection: SharedSocket, seat: Seat, form: Form, send: Callable[[bytes], None]) -> None:
-        super().__init__(seat.channel, mode=seat.mode, form=form, send=send)
+    def __init__(
+        self, connection: SharedSocket, seat: Seat, form: Form, send: Callable[[bytes], None], pace: Pace | None
+    ) -> None:
+        super().__init__(seat.channel, mode=seat.mode, form=form, send=send, pace=pace)
         self._connection = connection
         self.key = seat.channel.name.key
 
@@ -74,12 +76,14 @@ class SharedSocket:
         "_missed_beats",
         "_send",
         "_subscriptions",
+        "_throttle",
+        "heartbeat",
         "turn",
     )
 
     transport_name: ClassVar[Transport] = "websocket"
 
-    def __init__(self, hub: Hub, host: Host, caller: Caller, clock: Clock, *, is_deflated: bool) -> None:
+    def __init__(self, hub: Hub, host: Host, caller: Caller, clock: Clock, ask: Ask, *, is_deflated: bool) -> None:
         self._hub = hub
         self._host = host
         self._caller = caller
@@ -90,6 +94,8 @@ class SharedSocket:
         self._send: Callable[[bytes], None] = _nothing_more
         self._is_paused = False
         self._missed_beats = 0
+        self._throttle = ask.throttle  # of each topic
+        self.heartbeat = ask.heartbeat
         self.turn = 0  # its place on the heartbeat wheel
 
     @property
@@ -114,7 +120,7 @@ class SharedSocket:
             self.data_received(tail)
 
     def _follow(self, seat: Seat) -> None:
-        subscription = SocketSubscription(self, seat, self._form, self._send)
+        subscription = SocketSubscription(self, seat, self._form, self._send, pace_of(self._throttle))
         subscription.is_paused = self._is_paused
         self._subscriptions[subscription.key] = subscription
         seat.channel.join(subscription, seat.cursor, opening=b"")
@@ -137,6 +143,9 @@ class SharedSocket:
         self._missed_beats += 1
         if self._missed_beats >= MAX_MISSED_BEATS:
             self.abort()
+
+    def check(self, silence: float) -> None:
+        """Cut the connection if the other side has acknowledged nothing for so many seconds."""
 
     def abort(self) -> None:
         if self._conversation.transport is not None:
@@ -256,7 +265,7 @@ def open_stream(
     extension = accepted_extension(request.headers)
     head = accept_head(request, {}, extension=extension)
     with host.lay(wishes, caller) as table:
-        connection = SharedSocket(hub, host, caller, clock, is_deflated=extension is not None)
+        connection = SharedSocket(hub, host, caller, clock, wishes.ask, is_deflated=extension is not None)
         transport, tail = take_over_upgraded(request, connection)
         if transport is not None:
             connection.begin(transport, table, head, tail)

@@ -16,7 +16,7 @@ from ...errors import Refusal
 from ...hub import Hub
 from ...negotiation import Ask
 from ...packing import GZIP_HEADER, stored
-from ...subscriber import Subscriber
+from ...subscriber import Subscriber, pace_of
 from ...values import Transport
 from ...wire import BLOCKS, MESSAGES, Forms, http_head, problem_event, sse_retry
 from .handover import TakenOver, take_over
@@ -53,7 +53,9 @@ class EventStream(Subscriber):
     transport_name: ClassVar[Transport] = "sse"
 
     def __init__(self, hub: Hub, channel: Channel, ask: Ask) -> None:
-        super().__init__(channel, mode=ask.mode, form=forms_of(ask).choose(is_deflated=ask.takes_gzip), send=_not_yet)
+        form = forms_of(ask).choose(is_deflated=ask.takes_gzip)
+        super().__init__(channel, mode=ask.mode, form=form, send=_not_yet, pace=pace_of(ask.throttle))
+        self.heartbeat = ask.heartbeat
         self._hub = hub
         self._is_deflated = ask.takes_gzip
         self._transport: asyncio.Transport | None = None

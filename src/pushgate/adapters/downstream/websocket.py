@@ -22,7 +22,7 @@ from ...clock import Clock
 from ...errors import BadRequest, Refusal
 from ...hub import Hub
 from ...negotiation import Ask, clean_cursor, read_mode
-from ...subscriber import Subscriber
+from ...subscriber import Subscriber, pace_of
 from ...values import Transport
 from ...wire import FRAMES, ack_message, http_head, problem_message, text_frame
 from .conversation import Conversation
@@ -77,7 +77,9 @@ class WebSocketStream(Subscriber):
     transport_name: ClassVar[Transport] = "websocket"
 
     def __init__(self, hub: Hub, channel: Channel, ask: Ask, clock: Clock, *, is_deflated: bool) -> None:
-        super().__init__(channel, mode=ask.mode, form=FRAMES.choose(is_deflated=is_deflated), send=_not_yet)
+        form = FRAMES.choose(is_deflated=is_deflated)
+        super().__init__(channel, mode=ask.mode, form=form, send=_not_yet, pace=pace_of(ask.throttle))
+        self.heartbeat = ask.heartbeat
         self._hub = hub
         self._clock = clock
         self._conversation = Conversation(is_deflated=is_deflated)

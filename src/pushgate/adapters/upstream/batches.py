@@ -46,7 +46,8 @@ class Batches:
         """Return one topic's part of an answer to many; raises PollError."""
         settings = route.config.batch
         assert settings is not None, "only routes that have batches are asked like this"
-        key = (route.name, request.method, request.url, request.headers, request.body, *sorted(request.claims.items()))
+        claims = sorted(request.claims.items())
+        key = (route.name, route.definition, request.method, request.url, request.headers, request.body, *claims)
         batch = self._open.get(key)
         if batch is None:
             batch = self._open[key] = _Batch()
@@ -68,13 +69,16 @@ class Batches:
         await self._clock.sleep(GATHER)
         if self._open.get(key) is batch:
             del self._open[key]
+        wanted = [name for name, futures in batch.waiting.items() if not all(future.done() for future in futures)]
+        if not wanted:
+            return  # their topics were stopped meanwhile
         shares: Shares | Answer | Exception
         try:
-            shares = await self._shares(route, request, [*batch.waiting])
+            shares = await self._shares(route, request, wanted)
         except Exception as error:  # also a bug of ours: it is each topic's failed poll, and told there
             shares = error
-        for name, futures in batch.waiting.items():
-            _settle(futures, _share(shares, name))
+        for name in wanted:
+            _settle(batch.waiting[name], _share(shares, name))
 
     async def _shares(self, route: Route, request: UpstreamRequest, names: list[str]) -> Shares | Answer:
         settings = route.config.batch
