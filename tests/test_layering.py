@@ -58,6 +58,7 @@ SHELL = [
     "poller",
     "feed",
     "subscriber",
+    "wave",
     "channel",
     "polled",
     "viewing",

@@ -84,6 +84,8 @@ class Accepted:
 
     def confirmed_by(self, answer: Answer, body_hash: bytes | None) -> Accepted:
         """Return what is kept after an answer that brought nothing new; ``body_hash``: None if nobody looked at it."""
+        if answer.status == 304 and self.validators == NO_VALIDATORS:
+            return self  # what was asked with has been given up meanwhile: the next answer shall be looked at
         if answer.status == 304:
             kept, news = self.validators, _lasting(answer)
             merged = Validators(news.etag or kept.etag, news.last_modified or kept.last_modified, kept.url)

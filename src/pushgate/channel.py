@@ -23,6 +23,7 @@ from .routes import Route, TopicName
 from .subscriber import Subscriber, Waiter
 from .values import Event, Mode, State, Status
 from .views import ViewRoute
+from .wave import Wave, wake
 from .wire import Form, Frames, heartbeat_event, problem_event, status_event
 
 # A subscriber whose transport took nothing for so many heartbeats is not slow but gone. Most kernels see it sooner.
@@ -49,6 +50,7 @@ class Channel:
         self._frames = Frames(name.text)
         self._owed_status: set[Subscriber] = set()  # behind, and the topic's state changed meanwhile
         self._waiters: dict[Waiter, None] = {}
+        self._wave = Wave()
 
     def __repr__(self) -> str:
         return f"<Channel {self.name.text}: {self.count()} listening, {len(self._behind)} behind>"
@@ -83,13 +85,16 @@ class Channel:
     def has_document(self) -> bool:
         return self.history.latest is not None
 
-    def count(self) -> int:
-        return sum(map(len, self._lanes.values())) + len(self._behind) + len(self._waiters)
-
     # Joining and leaving.
 
+    def count(self) -> int:
+        return len(self.listeners())
+
     def listeners(self) -> list[Subscriber | Waiter]:
-        return [*(one for lane in self._lanes.values() for one in lane), *self._behind, *self._waiters]
+        return [*self._live(), *self._behind, *self._waiters]
+
+    def _live(self) -> list[Subscriber]:
+        return [subscriber for lane in self._lanes.values() for subscriber in lane]
 
     def joined(self) -> None:
         """Somebody listens who did not before."""
@@ -155,6 +160,7 @@ class Channel:
 
     def appended(self, change: Change) -> None:
         self._frames.clear()
+        self._wave.begin(change.before, change.after)
         for (mode, form), lane in self._lanes.items():
             event = self.history.event(change, mode)
             if event is not None and lane:
@@ -162,16 +168,11 @@ class Channel:
             elif event is None:
                 for subscriber in lane:
                     subscriber.passed()
-        if change.after.is_end:
-            self._finish_all()
+        for subscriber in self._live() if change.after.is_end else ():
+            subscriber.finish()
         for subscriber in list(self._behind):
             self.catch_up(subscriber)
-        self._wake()
-
-    def _finish_all(self) -> None:
-        for lane in list(self._lanes.values()):
-            for subscriber in list(lane):
-                subscriber.finish()
+        wake(self._waiters)
 
     def send_away(self, refusal: Refusal) -> None:
         """End everybody's subscription: the upstream no longer shows them this."""
@@ -180,6 +181,7 @@ class Channel:
             listener.refuse(refusal)
 
     def announced(self) -> None:
+        self._wave.finish()
         event = self._status()
         for (_, form), lane in self._lanes.items():
             data = form(event, self.name.text)
@@ -191,22 +193,16 @@ class Channel:
             else:
                 subscriber.note(subscriber.form(event, self.name.text))
 
-    def _wake(self) -> None:
-        for waiter in list(self._waiters):
-            waiter.wake()
-
     def _fan_out(self, data: bytes, lane: dict[Subscriber, None]) -> None:
-        subscribers = list(lane)  # a full buffer takes its subscriber out of the lane while we write
-        for subscriber in subscribers:
-            subscriber.send(data)
-        self._metrics.delivered(self.route.name, subscribers[0].transport_name, len(subscribers))
+        one = next(iter(lane))  # all in a lane are of a kind
+        self._metrics.delivered(self.route.name, one.transport_name, len(lane))
+        self._wave.roll(lane, data, is_patient=one.is_patient and not self.history.is_ended)
 
     def start_over(self) -> None:
         """Something else will be published here from now on, and nobody has seen it yet."""
         self._frames.clear()
-        for lane in list(self._lanes.values()):
-            for subscriber in list(lane):
-                self.fall_behind(subscriber)
+        for subscriber in self._live():
+            self.fall_behind(subscriber)
 
     # Falling behind and catching up.
 
@@ -262,10 +258,12 @@ class Channel:
         self._lanes.setdefault((subscriber.mode, subscriber.form), {})[subscriber] = None
         subscriber.is_live = True
         subscriber.cursor = None
+        self._wave.reach(self.history.latest)
 
     def _remove(self, subscriber: Subscriber) -> None:
         if subscriber.is_live:
             subscriber.is_live = False
+            self._wave.drop(subscriber)
             del self._lanes[subscriber.mode, subscriber.form][subscriber]
         else:
             self._behind.pop(subscriber, None)
@@ -273,9 +271,12 @@ class Channel:
     def position(self, subscriber: Subscriber) -> str | None:
         """Return a subscriber's own cursor: the last change it was sent, else the one it came with, else None."""
         latest = self.history.latest
-        if latest is not None and subscriber.bare_at == latest.number:
+        held = self._wave.version_of(subscriber) if subscriber.is_live else latest
+        if held is not None and subscriber.bare_at == held.number:
             return None
-        return self.history.head(subscriber.mode) if subscriber.is_live else subscriber.cursor
+        if held is None or latest is None or not subscriber.is_live:
+            return subscriber.cursor
+        return self.history.cursor(held, subscriber.mode)
 
     # Signs of life.
 

@@ -253,7 +253,11 @@ class Feed:
             was_away = reception.is_away
             commission = reception.commission(answer, self.history.latest)
             if commission is not None:
-                return reception.finish(answer, await workshop.refine(self.name.key, commission))
+                route = self.route
+                finished = await workshop.refine(self.name.key, commission)
+                if self.route is not route:  # revised meanwhile: it may be read elsewhere now, or end elsewhere
+                    return await self._understand(answer, asked_with)
+                return reception.finish(answer, finished)
             if was_away and not reception.is_away:
                 workshop.forget(self.name.key)
         return reception.understand(answer, asked_with, has_document=self.topic.has_document)

@@ -116,6 +116,8 @@ class Gateway:
             front.writer = Writer(http, self._generation.entries.values(), hub)
             parts = Changeover(gates, http, store, hub, door, front, public, self.metrics, self.clock)
             reloads = self._prepare_reloads(parts, departures, tasks)
+            for stop in (workshop.stop, sources.stop, hub.close):
+                stack.callback(stop)  # once no request is under way any more: a write that is cut off still polls
             await self._listen(stack, front, public, self._admin(hub, departures, reloads), private)
             background = [
                 tasks.create_task(self._beat(hub), name="heartbeats"),
@@ -133,9 +135,6 @@ class Gateway:
                 for task in [*background, *self._ages]:
                     task.cancel()
                 await departures.close()
-                hub.close()
-                sources.stop()
-                workshop.stop()
 
     async def _reach_upstreams(self, stack: AsyncExitStack) -> tuple[dict[str, Gate], HttpFetch]:
         """Return what it takes to ask the upstreams, for as long as the stack lasts."""
@@ -169,9 +168,13 @@ class Gateway:
         return self.is_ready and self.departures is not None and not self.departures.is_draining
 
     async def _beat(self, hub: Hub) -> None:
+        due = self.clock.now()
         while True:
-            await self.clock.sleep(hub.wheel.tick)
-            hub.turn_wheel()
+            now = self.clock.now()
+            due = max(due + hub.wheel.tick, now)  # by the clock, however long a turn takes
+            await self.clock.sleep(due - now)
+            for _ in hub.turn_wheel():
+                await self.clock.sleep(0)
 
     def _watch_ages(self, departures: Departures, tasks: asyncio.TaskGroup) -> None:
         """Have streams leave at their age, if the configuration in force gives them one."""

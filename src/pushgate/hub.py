@@ -193,10 +193,10 @@ class Hub:
     def exit(self, stream: Stream) -> None:
         self.wheel.exit(stream)
 
-    def turn_wheel(self) -> None:
-        """Give the streams whose turn it is their heartbeat, and look after the memory."""
+    def turn_wheel(self) -> Iterator[None]:
+        """Give the streams whose turn it is their heartbeat, some between two yields, and look after the memory."""
         self._relieve_memory()
-        self.wheel.turn()
+        yield from self.wheel.turn()
 
     def everyone(self) -> list[Stream]:
         return self.wheel.everyone()

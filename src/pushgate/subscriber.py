@@ -86,6 +86,7 @@ class Subscriber:
 
     transport_name: ClassVar[Transport]
     is_beating: ClassVar[bool] = True  # gives signs of life by itself, and not only its connection
+    is_patient: ClassVar[bool] = True  # may be told of a change a moment later than others
 
     def __init__(
         self, channel: Followed, *, mode: Mode, form: Form, send: Callable[[bytes], None], pace: Pace | None = None

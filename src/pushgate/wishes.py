@@ -76,6 +76,8 @@ def read_wishes(transport: Transport, headers: Mapping[str, str], query: str, bo
     if body is not None:
         if topics:
             raise BadRequest("topics are named in the query or in the body, not in both")
+        if len(cursors) > 1:
+            raise BadRequest("topics that are named in the body have their own cursors there")
         told = _read_body(body)
         wishes = [Wish(one.topic, clean_cursor(one.cursor), one.emit or emit) for one in told.topics]
         cursors = [told.cursor] if told.cursor else cursors

@@ -86,6 +86,8 @@ class Workbench:
         if piece is None:
             recipe = Recipe(commission.config)
             piece = self._pieces[topic] = _Piece(recipe, self._decoder(recipe))
+        elif piece.recipe.config != commission.config:
+            piece.revise(Recipe(commission.config))
         return piece.refine(commission)
 
     def forget(self, topic: str) -> None:
@@ -95,13 +97,17 @@ class Workbench:
 class _Piece:
     """One topic's documents: the published one, and what was made of the latest answer."""
 
-    __slots__ = ("_next", "_published", "_recipe", "_refinery")
+    __slots__ = ("_next", "_published", "_refinery", "recipe")
 
     def __init__(self, recipe: Recipe, decoder: Decoder) -> None:
-        self._recipe = recipe
+        self.recipe = recipe
         self._refinery = Refinery(recipe, decoder)
         self._published: Version | None = None
         self._next: Version | None = None
+
+    def revise(self, recipe: Recipe) -> None:
+        """Go on by a recipe that makes the same documents, but may end elsewhere."""
+        self.recipe = self._refinery.recipe = recipe
 
     def refine(self, commission: Commission) -> Finished:
         self._catch_up(commission.base)
@@ -139,7 +145,7 @@ class _Piece:
         """Return the news as they go out: the document as its bytes, its change as it is told."""
         assert not isinstance(news.document, Sealed) and news.document is not ABSENT, "it was read right here"
         after = self._next = Version(0, at=commission.at, document=news.document)
-        change = Change(self._published, after, patch=[*news.patch], keys=self._recipe.keys)
+        change = Change(self._published, after, patch=[*news.patch], keys=self.recipe.keys)
         told = {mode: change.tell(mode) for mode in commission.config.emit}
         apart = {mode: telling for mode, telling in told.items() if telling is None or telling.kind != "snapshot"}
         for telling in apart.values():

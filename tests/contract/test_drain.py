@@ -139,6 +139,22 @@ async def test_a_client_that_does_not_leave_is_cut_off(backend: ScriptedBackend)
     writer.close()
 
 
+async def test_a_write_that_is_cut_off_does_not_keep_it(backend: ScriptedBackend) -> None:
+    """What it may have changed is polled by nobody any more."""
+    backend.serve(DOCUMENT)
+    patient = {"timeout": {"total": "1h"}}
+    server = {"drain": {"window": "0s", "grace": "0s"}}
+    stop, ending = asyncio.Event(), Gateway(config_of(backend.url, ROUTES, upstream=patient, server=server))
+    async with http_client() as client, told_to_end(ending, stop) as gateway:
+        assert (await client.get(f"{gateway.base}/written")).status_code == 200
+        backend.delay = 3600
+        written = asyncio.create_task(client.post(f"{gateway.base}/written", content=b"x=1"))
+        await backend.begun()
+        stop.set()
+        with pytest.raises(httpx.RemoteProtocolError):
+            await written
+
+
 async def test_polling_goes_on_and_nothing_is_said_to_be_stale(backend: ScriptedBackend) -> None:
     """Whoever has not been told to leave gets every change, as if nothing was."""
     backend.serve(DOCUMENT)

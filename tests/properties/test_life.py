@@ -367,7 +367,7 @@ async def play(script: Script, seed: int) -> World:
                     world.upstream.delay = seconds
                 case "beat", []:
                     for _ in range(16):
-                        world.hub.turn_wheel()
+                        list(world.hub.turn_wheel())
                 case "restart", []:
                     await asyncio.sleep(20)  # no poll of the old gateway outlives it
                     world.restart()

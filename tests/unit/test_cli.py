@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from pushgate import __version__
 from pushgate.cli import app
+from pushgate.cli.configuration import original
 
 GOOD = "version: 1\nupstreams: {bikes: {url: 'https://bikes.example'}}\nroutes: {/stations: {upstream: bikes}}\n"
 BAD = GOOD.replace("upstream: bikes", "upstream: bykes, poll: {jitter: 200%}")
@@ -94,6 +96,22 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert result.stdout == f"{missing}:1:1: cannot be read: No such file or directory; name another file with -c\n"
     result = runner.invoke(app, ["check", "-c", str(tmp_path)])
     assert result.stdout == f"{tmp_path}:1:1: cannot be read: Is a directory; name another file with -c\n"
+
+
+def test_what_can_be_read_only_once_is_not_watched(file: Path, tmp_path: Path) -> None:
+    """``-c <(envsubst < gateway.yaml)`` is a pipe: empty when it is read again, and not because somebody changed it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert original(str(pipe)) is None
+    assert original("-") is None
+    assert original(str(file)) is not None
+    assert original(str(tmp_path / "missing")) is not None, "it may come"
+
+
+def test_an_operator_is_told_of_an_address_that_is_none() -> None:
+    told = runner.invoke(app, ["drain", "--admin", "..:8081"])
+    assert told.exit_code == 1
+    assert "no gateway answers on ..:8081" in told.output + told.stderr
 
 
 def test_config_prints_what_is_in_force(file: Path) -> None:

@@ -99,6 +99,18 @@ def test_not_modified() -> None:
     assert caught.value.reason == "protocol"
 
 
+def test_what_was_given_up_while_it_was_asked_with_stays_given_up() -> None:
+    """After a reload the next answer is looked at, also if the poll that was under way ends with a 304."""
+    one = reception()
+    take(one, answer([1]))
+    until = RouteConfig.model_validate({"upstream": "u", "poll": {"until": "[0] == `1`"}})
+    one.revise(Route("/t", until, {"u": Upstream.model_validate({"url": "http://u"})}), None)
+    assert take(one, answer(status=304), asked_with=TAGGED) == Unchanged(not_modified=True)
+    assert one.validators(is_conditional=True) == NO_VALIDATORS
+    outcome = take(one, answer([1]))
+    assert isinstance(outcome, Answered) and outcome.is_last
+
+
 def test_missing_once_leaves_nothing_to_ask_with_and_twice_nothing_at_all() -> None:
     """What comes back after that is a whole document again."""
     one = reception()

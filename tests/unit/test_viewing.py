@@ -309,10 +309,10 @@ async def test_idle_views_make_room_in_memory() -> None:
         await played.publish(stations(60))
         sockets = [Socket(played.item(f"s{n}")) for n in range(60)]
         assert played.store.is_full()
-        played.hub.turn_wheel()
+        list(played.hub.turn_wheel())
         assert len(played.hub._views) == 60
         for socket in sockets[1:]:
             socket.channel.leave(socket)
-        played.hub.turn_wheel()
+        list(played.hub.turn_wheel())
         assert not played.store.is_full() and len(played.hub._channels) == 1
         assert "/stations/s0" in played.hub._views and len(played.hub._views) < 60

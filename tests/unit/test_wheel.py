@@ -29,7 +29,7 @@ class Clocked:
 
 def turned(wheel: Wheel[Clocked], stream: Clocked, times: int) -> None:
     for _ in range(times):
-        wheel.turn()
+        list(wheel.turn())
         stream.turns.append(0)
 
 

@@ -87,6 +87,7 @@ def test_what_counts_for_all_is_read_as_on_a_topics_own_url() -> None:
         ("", None, "name the topics"),
         ("", {"topics": []}, "name the topics"),
         ("topic=/a", {"topics": [{"topic": "/b"}]}, "not in both"),
+        ("cursor=c&cursor=d", {"topics": [{"topic": "/b"}]}, "have their own cursors there"),
         ("topic=/a&lang=de", None, "'lang'"),
         ("topic=/a&emit=patch&emit=merge", None, "given twice"),
         ("topic=%FF", None, "not UTF-8"),

@@ -93,6 +93,20 @@ def test_an_answer_that_was_not_believed_leaves_nothing() -> None:
     assert told(after, "patch") == [{"op": "replace", "path": "/n", "value": 3}]
 
 
+def test_a_bench_goes_by_what_the_commission_says() -> None:
+    """A reload may give a topic that goes on another end, and another place of its freshness."""
+    bench = workbench()
+    first = bench.refine("/t", commission({"n": 1, "pad": PAD}))
+
+    second = bench.refine(
+        "/t", commission({"n": 2, "pad": PAD}, base_of(first), poll={"until": "n == `2`", "ttl": "n"})
+    )
+
+    assert second.answered is not None and second.answered.is_last
+    assert second.ttl == 2
+    assert told(second, "patch") == [{"op": "replace", "path": "/n", "value": 2}]
+
+
 def test_known_bytes_after_a_held_answer_do_not_make_it_believed() -> None:
     """They say that the accepted document is the current one, so the held one is not."""
     bench = workbench()

@@ -33,10 +33,11 @@ def load_config(file: str) -> Gateway:
 
 
 def original(file: str) -> Original | None:
-    """Return where the configuration can be read from again and again; None if that is impossible."""
+    """Return where the configuration can be read from again and again; None if that is impossible, as with a pipe."""
     from ..config.original import Original
 
-    return None if file == STDIN else Original(Path(file), environ=os.environ, check=_require_libraries)
+    is_read_once = file == STDIN or Path(file).is_fifo()
+    return None if is_read_once else Original(Path(file), environ=os.environ, check=_require_libraries)
 
 
 def _require_libraries(gateway: Gateway) -> None:

@@ -60,7 +60,7 @@ def tell_gateway(method: str, path: str, *, file: str, admin: str) -> Told:
         connection.request(method, path, headers={"Pushgate-Admin": "1"})
         answer = connection.getresponse()
         return Told(answer.status, answer.read().decode("utf-8", "replace"))
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, UnicodeError, http.client.HTTPException) as error:  # UnicodeError: no name of a host
         print(f"pushgate: no gateway answers on {host}:{port}: {error or type(error).__name__}", file=sys.stderr)
         raise typer.Exit(1) from None
     finally:

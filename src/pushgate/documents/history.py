@@ -116,6 +116,10 @@ class History:
         """Return the cursor of the current document, for somebody who follows it in this mode."""
         return self._cursor(self._head(), family_of(mode))
 
+    def cursor(self, version: Version, mode: Mode) -> str:
+        """Return the cursor of a version of this log, for somebody who follows it in this mode."""
+        return self._cursor(version, family_of(mode))
+
     def scope(self, mode: Mode) -> str:
         """Return what the cursors of somebody who follows it in this mode are for."""
         return self._scopes[family_of(mode)]

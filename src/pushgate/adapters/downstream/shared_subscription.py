@@ -40,6 +40,7 @@ class Subscription(Subscriber):
 
     transport_name: ClassVar[Transport] = "sse"
     is_beating = False
+    is_patient = False  # what topics share on this connection is told together
 
     def __init__(self, connection: Connection, channel: Channel, mode: Mode, form: Form, weight: int) -> None:
         super().__init__(channel, mode=mode, form=form, send=self._collect)

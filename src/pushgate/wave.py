@@ -1,0 +1,95 @@
+"""
+A change on its way to many, a few of them at a time, so that nobody else has to wait until all of them have it.
+
+Rule 1: whoever has not been told yet stands where it stood before, and says so in its heartbeats.
+Rule 2: a change is told to all before the next one is, so nobody is told them in another order.
+Rule 3: to a handful it is told at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from .documents.changes import Version
+from .subscriber import Subscriber, Waiter
+
+# So many are told before it is others' turn, which takes about half a millisecond; fewer, if it is much to write.
+STEP = 50
+STEP_BYTES = 1_000_000
+
+
+def step_for(data: bytes) -> int:
+    """Return to how many this much is written before it is others' turn."""
+    return max(1, min(STEP, STEP_BYTES // (len(data) or 1)))
+
+
+def in_steps(work: Callable[[], bool]) -> None:
+    """Do the first step now, and the others each in a turn of the loop of its own; ``work`` says if there is more."""
+    if work():
+        asyncio.get_running_loop().call_soon(in_steps, work)
+
+
+def wake(waiters: dict[Waiter, None]) -> None:
+    """Have all look again who wait now; whoever has left before it is its turn is let be."""
+    queue = list(waiters)
+    queue.reverse()
+
+    def step() -> bool:
+        for _ in range(min(STEP, len(queue))):
+            if (waiter := queue.pop()) in waiters:
+                waiter.wake()
+        return bool(queue)
+
+    in_steps(step)
+
+
+class Wave:
+    """The latest change of a topic, and those live subscribers that have not been told of it yet."""
+
+    __slots__ = ("_after", "_before", "_waiting")
+
+    def __init__(self) -> None:
+        self._before: Version | None = None
+        self._after: Version | None = None
+        self._waiting: dict[Subscriber, bytes] = {}
+
+    def version_of(self, subscriber: Subscriber) -> Version | None:
+        """Return which version a live subscriber holds."""
+        return self._before if subscriber in self._waiting else self._after
+
+    def begin(self, before: Version | None, after: Version | None) -> None:
+        """Tell all who are still waiting of the change before; from now on it is about this one."""
+        self.finish()
+        self._before, self._after = before, after
+
+    def reach(self, version: Version | None) -> None:
+        """Take note that somebody has been told of everything up to this version, the latest."""
+        self._after = version
+
+    def roll(self, subscribers: Iterable[Subscriber], data: bytes, *, is_patient: bool) -> None:
+        """Let these be told; unless all are at once, they may leave or fall behind before it is their turn."""
+        queue = list(subscribers)
+        self._waiting.update(dict.fromkeys(queue, data))
+        queue.reverse()
+        in_steps(partial(self._step, queue, step_for(data) if is_patient else len(queue)))
+
+    def drop(self, subscriber: Subscriber) -> None:
+        """Do not tell this one; it has left, or will catch up by itself."""
+        self._waiting.pop(subscriber, None)
+
+    def finish(self) -> None:
+        """Tell all who are waiting now."""
+        for subscriber in list(self._waiting):
+            self._tell(subscriber)
+
+    def _step(self, queue: list[Subscriber], count: int) -> bool:
+        for _ in range(min(count, len(queue))):
+            self._tell(queue.pop())
+        return bool(queue) and bool(self._waiting)
+
+    def _tell(self, subscriber: Subscriber) -> None:
+        data = self._waiting.pop(subscriber, None)  # first, because it may fall behind while it is written to
+        if data is not None:
+            subscriber.send(data)

@@ -1,0 +1,118 @@
+"""A change on its way to many, a few of them at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from pushgate.documents.changes import Version
+from pushgate.subscriber import Subscriber, Waiter
+from pushgate.wave import STEP, Wave, step_for, wake
+
+OLD, NEW, NEWER = (Version(n, at=0.0, document=n) for n in (1, 2, 3))
+
+
+class Listener:
+    """Somebody who writes down what it is told, and may do something else at that."""
+
+    def __init__(self, wave: Wave | None = None) -> None:
+        self.heard: list[bytes] = []
+        self.wave = wave
+        self.drops: list[Listener] = []
+
+    def send(self, data: bytes) -> None:
+        self.heard.append(data)
+        for other in self.drops:
+            assert self.wave is not None
+            self.wave.drop(as_subscriber(other))
+
+    def wake(self) -> None:
+        self.heard.append(b"woken")
+
+
+def as_subscriber(listener: Listener) -> Subscriber:
+    return cast("Subscriber", listener)
+
+
+def rolled(listeners: list[Listener], data: bytes = b"new", *, is_patient: bool = True) -> Wave:
+    wave = Wave()
+    wave.reach(OLD)
+    wave.begin(OLD, NEW)
+    wave.roll(map(as_subscriber, listeners), data, is_patient=is_patient)
+    return wave
+
+
+async def all_told(listeners: list[Listener]) -> None:
+    while not all(listener.heard for listener in listeners):  # noqa: ASYNC110 (steps are what is looked at)
+        await asyncio.sleep(0)
+
+
+def test_a_handful_is_told_at_once() -> None:
+    """Without a turn of the loop, and in the order in which they came."""
+    listeners = [Listener() for _ in range(STEP)]
+    wave = rolled(listeners)
+    assert all(listener.heard == [b"new"] for listener in listeners)
+    assert wave.version_of(as_subscriber(listeners[0])) is NEW
+
+
+async def test_many_are_told_in_steps_and_others_have_their_turn_in_between() -> None:
+    """Nobody twice, and whoever has not been told yet still stands at the version before."""
+    listeners = [Listener() for _ in range(5 * STEP)]
+    wave = rolled(listeners)
+    others = 0
+    while not listeners[-1].heard:
+        told = sum(bool(listener.heard) for listener in listeners)
+        assert told <= STEP * (others + 1)
+        assert all((wave.version_of(as_subscriber(one)) is NEW) == bool(one.heard) for one in listeners)
+        await asyncio.sleep(0)
+        others += 1
+    assert others >= 4
+    assert all(listener.heard == [b"new"] for listener in listeners)
+
+
+async def test_who_leaves_before_its_turn_is_not_told() -> None:
+    """Also if that is because of what another one is told."""
+    listeners = [Listener() for _ in range(3 * STEP)]
+    wave = rolled(listeners)
+    wave.drop(as_subscriber(listeners[STEP]))
+    listeners[STEP + 1].wave, listeners[STEP + 1].drops = wave, [listeners[STEP + 1], listeners[-1]]
+    await all_told([one for one in listeners if one not in (listeners[STEP], listeners[-1])])
+    assert listeners[STEP].heard == listeners[-1].heard == []
+
+
+async def test_a_change_is_told_to_all_before_the_next_one() -> None:
+    """Nobody gets them in another order, and none is left out."""
+    listeners = [Listener() for _ in range(3 * STEP)]
+    wave = rolled(listeners)
+    wave.begin(NEW, NEWER)
+    assert all(listener.heard == [b"new"] for listener in listeners)
+    wave.roll(map(as_subscriber, listeners), b"newer", is_patient=True)
+    while len(listeners[-1].heard) < 2:  # noqa: ASYNC110 (likewise)
+        await asyncio.sleep(0)
+    for _ in range(10):  # steps of the first change that find nothing left to do
+        await asyncio.sleep(0)
+    assert all(listener.heard == [b"new", b"newer"] for listener in listeners)
+
+
+def test_who_cannot_wait_is_told_at_once() -> None:
+    listeners = [Listener() for _ in range(3 * STEP)]
+    rolled(listeners, is_patient=False)
+    assert all(listener.heard for listener in listeners)
+
+
+def test_the_more_there_is_to_write_the_fewer_are_told_at_a_time() -> None:
+    assert step_for(b"") == step_for(b"x" * 2000) == STEP
+    assert step_for(b"x" * 100_000) == 10
+    assert step_for(b"x" * 5_000_000) == 1
+
+
+async def test_those_who_wait_are_woken_in_steps() -> None:
+    """Each once; who has left meanwhile is let be."""
+    waiters = [Listener() for _ in range(3 * STEP)]
+    waiting: dict[Any, None] = dict.fromkeys(waiters)
+    wake(cast("dict[Waiter, None]", waiting))
+    assert sum(bool(waiter.heard) for waiter in waiters) == STEP
+    del waiting[waiters[-1]]
+    await all_told(waiters[:-1])
+    await asyncio.sleep(0)
+    assert [waiter.heard for waiter in waiters] == [[b"woken"]] * (3 * STEP - 1) + [[]]
