@@ -34,7 +34,7 @@ format: ## put the code into its form
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
-bench: ## measure, beside real peers
+bench: ## measure, beside real peers, and write docs/performance.md; takes half an hour
 	@$(SETUP) dev bench
 	$(PY) -m bench
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from statistics import median
 from typing import get_args
 
+from .load import Load
 from .machine import missing_nchan
-from .servers import Load, Mode, build, nchan, pushgate
+from .servers import Mode, build, nchan, pushgate
 from .table import Figure, Finding, NotMeasured
 
 MAX_TIMES_NCHAN = 5.0

@@ -1,11 +1,12 @@
 """
 A backend that is cheap to ask: ``python -m bench.backend PORT [big]``.
 
-GET /ticker answers about 100 bytes with the time. It stays the same until ``POST /go/COUNT`` has been asked: then each
-of the next COUNT answers is new and bears the time at which it was given. GET /plain/… answers the same 2 KB with 200;
-GET /tagged/… the same with an ETag, and 304 to who knows it. GET /tiny/… answers ten bytes, and GET /clock/… the time,
-which is new every time. GET /big answers 5 MB of rows, each time with others of them changed. GET /counts tells how
-often the least and the most often asked path below /plain/ was asked since this was last told.
+GET /ticker answers 100 bytes with the time. It stays the same until ``POST /go/COUNT`` has been asked: then each of the
+next COUNT answers is new and bears the time at which it was given; ``POST /go/COUNT/SIZE`` makes them of another size.
+GET /plain/… answers the same 2 KB with 200; GET /tagged/… the same with an ETag, and 304 to who knows it. GET /tiny/…
+answers ten bytes, and GET /clock/… the time, which is new every time. GET /big answers 5 MB of rows, each time with
+others of them changed. GET /counts tells how often the least and the most often asked path below /plain/ was asked
+since this was last told.
 """
 
 from __future__ import annotations
@@ -55,13 +56,14 @@ class Ticker:
     """The document with the time; new while there are answers left that shall be new."""
 
     left = 0
+    size = 100
     body = b""
 
     def __init__(self) -> None:
         self.stamp()
 
     def stamp(self) -> None:
-        self.body = stamped_body()
+        self.body = stamped_body(self.size)
 
     def read(self) -> bytes:
         if self.left:
@@ -70,10 +72,10 @@ class Ticker:
         return answer(b"200 OK", self.body)
 
 
-def stamped_body() -> bytes:
-    """Return an event of 100 bytes that bears the time."""
+def stamped_body(size: int = 100) -> bytes:
+    """Return an event of so many bytes that bears the time."""
     head = b'{"t":%d,"pad":"' % time.time_ns()
-    return head + b"x" * (98 - len(head)) + b'"}'
+    return head + b"x" * (size - 2 - len(head)) + b'"}'
 
 
 class Counts:
@@ -126,7 +128,8 @@ class Connection(asyncio.Protocol):
         if request.startswith(b"GET /ticker"):
             return self._ticker.read()
         if request.startswith(b"POST /go/"):
-            self._ticker.left = int(request.split()[1].rpartition(b"/")[2])
+            count, _, size = request.split()[1].removeprefix(b"/go/").partition(b"/")
+            self._ticker.left, self._ticker.size = int(count), int(size or 100)
             return answer(b"200 OK")
         return answer(b"404 Not Found")
 

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +22,12 @@ static const char *heads[] = {
     [SSE] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: hello\n\n",
     // The answer to the one key that `fan` sends (it is the example of RFC 6455).
     [WEBSOCKET] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                  "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+                  "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x05" "hello",
 };
 
 static struct { int fd, mode; } subscribers[MAX_SUBSCRIBERS];
 static int subscribed;
-static char input[1 << 16], frames[2][1 << 16];
+static char input[1 << 16], frames[2][(1 << 16) + 16];
 
 static void subscribe(int fd, int mode) {
   if (subscribed == MAX_SUBSCRIBERS) { close(fd); return; }
@@ -62,9 +63,15 @@ static void serve(int fd) {
   if (size <= 0) { leave(fd); return; }
   input[size] = 0;
   if (!strncmp(input, "GET", 3)) { subscribe(fd, strcasestr(input, "upgrade: websocket") ? WEBSOCKET : SSE); return; }
-  char *body = strstr(input, "\r\n\r\n");  // the bench sends a request in one piece
-  if (!body) return;
-  publish(body + 4, input + size - body - 4);
+  char *body = strstr(input, "\r\n\r\n"), *length = strcasestr(input, "content-length:");
+  if (!body || !length) return;
+  body += 4;
+  for (long all = body - input + atol(length + 15), more; size < all; size += more) {  // a big one comes in pieces
+    poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 1000);
+    more = all < (long)sizeof input ? recv(fd, input + size, all - size, 0) : 0;
+    if (more <= 0) { leave(fd); return; }
+  }
+  publish(body, input + size - body);
   const char *done = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
   send(fd, done, strlen(done), MSG_NOSIGNAL);
 }

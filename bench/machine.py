@@ -23,14 +23,22 @@ SPARE_FILES = 200
 def describe() -> str:
     """Return one line about the machine and the versions of everything that matters."""
     parts = [
-        f"{os.cpu_count()} cores",
-        f"Linux {platform.release()}",
+        f"{os.cpu_count()} cores{_processor()}",
+        f"Linux {platform.release().partition('-')[0]}",
         f"Python {platform.python_version()}",
         *(f"{name} {version(name)}" for name in ("aiohttp", "uvloop")),
         _nginx_version(),
         date.today().isoformat(),
     ]
     return " · ".join(parts)
+
+
+def _processor() -> str:
+    """Return what the cores are, if the kernel tells."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return f" of {line.partition(':')[2].strip()}"
+    return ""
 
 
 def _nginx_version() -> str:

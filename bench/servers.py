@@ -1,12 +1,12 @@
 """
-The servers that are compared: pushgate, Nchan, and the floor; each is started, fed, looked at and ended here.
+The servers that are compared: pushgate, Nchan, the naive baseline and the floor; each is started, fed, looked at and
+ended here.
 
 What a server costs is read from ``/proc``: the CPU time of all its processes, and their resident memory.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -25,7 +25,7 @@ from .machine import NCHAN_MODULE, find_nginx, missing_nchan, pinned
 Mode = Literal["sse", "ws"]
 
 HERE = Path(__file__).parent
-EVENTS_PER_SECOND = 4
+POLL_INTERVAL = 0.25  # seconds
 START_TIMEOUT = 15.0
 STOP_TIMEOUT = 5.0
 
@@ -40,6 +40,7 @@ worker_rlimit_nofile {files};
 events {{ worker_connections {connections}; }}
 http {{
   access_log off;
+  client_body_buffer_size 64k;  # a message of 20 KB would otherwise be a file
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   nchan_max_reserved_memory 512M;
@@ -57,8 +58,9 @@ PUSHGATE_YAML = """
 version: 1
 server:
   listen: 127.0.0.1:{port}
+  heartbeat: 10m  # nobody else sends any
   admin: {{listen: 127.0.0.1:{admin_port}}}
-  limits: {{connections: {connections}}}
+  limits: {{connections: {connections}, accept_rate: off}}  # all come at once
 upstreams:
   backend: {{url: "http://127.0.0.1:{backend_port}"}}
 routes:
@@ -70,15 +72,31 @@ routes:
 """
 
 
+def get(target: str, *fields: str) -> str:
+    """Return a request as a program sends it."""
+    lines = [f"GET {target} HTTP/1.1", "Host: 127.0.0.1", "Accept: application/json", *fields]
+    return "\r\n".join(lines) + "\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class LongPoll:
+    """How a server is polled, as fan.c wants to be told it."""
+
+    first: str  # the path that is answered at once
+    next: str  # the request behind it, with a $ for the value of each of the fields of the last answer
+    fields: str
+
+
 @dataclass
 class Server:
-    """A running server. ``publish`` lets it have ``count`` events, 4 a second, and may return before they are out."""
+    """A running server. ``publish`` lets it have an event of so many bytes, and may return before it is out."""
 
     name: str
     port: int
     path: str
     pid: int
     publish: Callable[[int], None]
+    long_poll: LongPoll | None = None
 
     def cpu(self) -> float:
         """Return the CPU seconds that its processes have used so far."""
@@ -89,8 +107,13 @@ class Server:
         return sum(_resident(pid) for pid in _family(self.pid))
 
 
+PUSHGATE_POLL = LongPoll("/events?wait=55", get("/events?wait=55&cursor=$"), "Pushgate-Cursor")
+NAIVE_POLL = LongPoll("/poll", get("/poll?since=$"), "X-Position")
+NCHAN_POLL = LongPoll("/events", get("/events", "If-Modified-Since: $", "If-None-Match: $"), "Last-Modified,Etag")
+
+
 @contextmanager
-def pushgate(*, connections: int) -> Iterator[Server]:
+def pushgate(*, connections: int, every: float = POLL_INTERVAL) -> Iterator[Server]:
     """The gateway as its command line runs it, and the backend that it polls; the backend is not counted."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pushgate-bench-")))
@@ -101,7 +124,7 @@ def pushgate(*, connections: int) -> Iterator[Server]:
             admin_port=admin_port,
             backend_port=backend_port,
             connections=connections,
-            milliseconds=1000 // EVENTS_PER_SECOND,
+            milliseconds=round(every * 1000),
         )
         (folder / "gateway.yaml").write_text(config)
         with pinned(to_server_core=True):
@@ -109,10 +132,10 @@ def pushgate(*, connections: int) -> Iterator[Server]:
             pid = stack.enter_context(_running(command, port=port, log=folder / "log"))
         sleep(0.5)  # the first poll
 
-        def publish(count: int) -> None:
-            post(backend_port, f"/go/{count}", b"")
+        def publish(size: int) -> None:
+            post(backend_port, f"/go/1/{size}", b"")
 
-        yield Server("pushgate", port, "/events", pid, publish)
+        yield Server("pushgate", port, "/events", pid, publish, PUSHGATE_POLL)
 
 
 @contextmanager
@@ -122,7 +145,19 @@ def floor(binary: Path) -> Iterator[Server]:
     with ExitStack() as stack:
         with pinned(to_server_core=True):
             pid = stack.enter_context(_running([str(binary), str(port)], port=port))
-        yield Server("floor", port, "/events", pid, lambda count: _post_events(port, "/publish", count))
+        yield Server("floor", port, "/events", pid, lambda size: post(port, "/publish", stamped_body(size)))
+
+
+@contextmanager
+def naive() -> Iterator[Server]:
+    """The naive baseline (naive.py); there has been one event from the start."""
+    (port,) = free_ports(1)
+    with ExitStack() as stack:
+        with pinned(to_server_core=True):
+            command = [sys.executable, "-m", "bench.naive", str(port)]
+            pid = stack.enter_context(_running(command, port=port))
+        post(port, "/publish", stamped_body())
+        yield Server("naive", port, "/events", pid, lambda size: post(port, "/publish", stamped_body(size)), NAIVE_POLL)
 
 
 @contextmanager
@@ -144,14 +179,22 @@ def nchan(*, connections: int) -> Iterator[Server]:
         with pinned(to_server_core=True):
             command = [str(find_nginx()), "-p", str(folder), "-c", str(folder / "nginx.conf")]
             pid = stack.enter_context(_running(command, port=port))
-        _post_events(port, "/publish", 1)
-        yield Server("nchan", port, "/events", pid, lambda count: _post_events(port, "/publish", count))
+        post(port, "/publish", stamped_body())
+        yield Server("nchan", port, "/events", pid, lambda size: post(port, "/publish", stamped_body(size)), NCHAN_POLL)
 
 
 @contextmanager
 def running_backend(port: int, *options: str) -> Iterator[int]:
-    command = [sys.executable, "-m", "bench.backend", str(port), *options]
-    with pinned(to_server_core=False), _running(command, port=port) as pid:
+    with running_beside([sys.executable, "-m", "bench.backend", str(port), *options], port=port) as pid:
+        yield pid
+
+
+@contextmanager
+def running_beside(command: list[str], *, port: int) -> Iterator[int]:
+    """Run something that is not measured, away from the server's core; only its start is pinned, not who starts it."""
+    with ExitStack() as stack:
+        with pinned(to_server_core=False):
+            pid = stack.enter_context(_running(command, port=port))
         yield pid
 
 
@@ -213,13 +256,6 @@ def post(port: int, path: str, body: bytes) -> None:
         raise RuntimeError(f"POST {path}: {status.decode()}")
 
 
-def _post_events(port: int, path: str, count: int) -> None:
-    begin = perf_counter()
-    for n in range(count):
-        sleep(max(0.0, begin + n / EVENTS_PER_SECOND - perf_counter()))
-        post(port, path, stamped_body())
-
-
 # Looking.
 
 
@@ -246,58 +282,10 @@ def _resident(pid: int) -> int:
     return 0
 
 
-# The load.
+# The C programs.
 
 
 def build(folder: Path, name: str) -> Path:
     """Compile one of the C programs beside this file."""
     subprocess.run(["gcc", "-O2", "-o", str(folder / name), str(HERE / f"{name}.c")], check=True)
     return folder / name
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """The load generator (fan.c)."""
-
-    binary: Path
-
-    @contextmanager
-    def streams(self, server: Server, mode: Mode, *args: object) -> Iterator[subprocess.Popen[str]]:
-        """Start ``fan`` with a command that opens streams, and return once they are open."""
-        verb, number, *rest = args
-        command = [self.binary, verb, mode, server.port, server.path, number, *rest]
-        with (
-            pinned(to_server_core=False),
-            subprocess.Popen([*map(str, command)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as fan,
-        ):
-            assert fan.stdout is not None and fan.stdin is not None, "they are pipes"
-            try:
-                ready = fan.stdout.readline().split()
-                if ready != ["READY", str(number)]:
-                    raise RuntimeError(f"{server.name} {mode}: fan said {ready} instead of READY {number}")
-                yield fan
-            finally:
-                fan.stdin.close()
-
-    def watch(self, server: Server, mode: Mode, *, subscribers: int, events: int) -> tuple[dict[str, float], float]:
-        """Return what ``fan`` saw while so many events were published, and what that cost the server in CPU seconds."""
-        patience = events / EVENTS_PER_SECOND + 15
-        with self.streams(server, mode, "watch", subscribers, events, patience) as fan:
-            sleep(0.5)
-            before = server.cpu()
-            server.publish(events)
-            assert fan.stdout is not None, "it is a pipe"
-            seen = json.loads(fan.stdout.readline())
-            return seen, server.cpu() - before
-
-    def churn(self, server: Server, mode: Mode, *, connections: int, width: int) -> float:
-        """Return the server's CPU seconds for one connection from accept to close."""
-        before = server.cpu()
-        command = [self.binary, "churn", mode, server.port, server.path, connections, width]
-        with pinned(to_server_core=False):
-            output = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True).stdout
-        seen = json.loads(output)
-        if seen["failed"]:
-            raise RuntimeError(f"{server.name} {mode}: {seen['failed']} of {connections} connections failed")
-        sleep(0.3)  # the last ones are being closed
-        return (server.cpu() - before) / connections

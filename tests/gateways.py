@@ -52,7 +52,7 @@ def http_client(**options: Any) -> httpx.AsyncClient:
 
 async def eventually(look: Callable[[], Awaitable[Seen]], is_it: Callable[[Seen], bool]) -> Seen:
     """Look again and again until it is so, and return what was seen: for what nobody announces."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(3 * PATIENCE):
         while True:
             if is_it(seen := await look()):
                 return seen

@@ -187,5 +187,5 @@ class GatewayProcess:
         return process.end(number)
 
     def metrics(self) -> str:
-        with urllib.request.urlopen(f"{self.admin_url}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"{self.admin_url}/metrics", timeout=READY_WITHIN) as answer:
             return str(answer.read().decode())

@@ -26,9 +26,6 @@ from .views import ViewRoute
 from .wave import Wave, wake
 from .wire import Form, Frames, heartbeat_event, problem_event, status_event
 
-# A subscriber whose transport took nothing for so many heartbeats is not slow but gone. Most kernels see it sooner.
-MAX_MISSED_BEATS = 4
-
 
 class Channel:
     """
@@ -217,7 +214,7 @@ class Channel:
         """Bring a subscriber from its cursor to now and let it go live; on a cold topic it goes on waiting."""
         if subscriber not in self._behind or not self.has_document or not self._is_awake(subscriber):
             return
-        events = self._bring_up(subscriber)
+        events = self._bring_up(subscriber, is_back=True)
         if self.history.is_ended:
             self._finish(subscriber, events)
             return
@@ -226,14 +223,16 @@ class Channel:
             events.append(self._status())
         subscriber.tell(self._frames.of(events, subscriber.form))
 
-    def _bring_up(self, subscriber: Subscriber) -> list[Event]:
-        """Let a subscriber go live; return what it has missed."""
+    def _bring_up(self, subscriber: Subscriber, *, is_back: bool = False) -> list[Event]:
+        """Let a subscriber go live; return what it has missed. ``is_back``: it was live before, on this connection."""
         pace = subscriber.pace
         replay = self.replay(subscriber.cursor, subscriber.mode, as_one=subscriber.is_terse)
         if pace is not None and replay.events:
             pace.rest(self._clock.now())
         elif subscriber.cursor is not None:
             self._metrics.resumed(subscriber.transport_name, replay.result)
+        if is_back and replay.missed > len(replay.events):
+            self._metrics.conflated(self.route.name, subscriber.transport_name)
         self._go_live(subscriber)
         return list(replay.events)
 
@@ -285,9 +284,7 @@ class Channel:
         if not subscriber.is_paused:
             subscriber.send(opening + subscriber.form(self._heartbeat(subscriber), self.name.text))
             return
-        subscriber.missed_beats += 1
-        if subscriber.missed_beats >= MAX_MISSED_BEATS:
-            subscriber.abort()
+        subscriber.miss_beat()
 
     def _heartbeat(self, subscriber: Subscriber) -> Event:
         return heartbeat_event(self.status, id=self.position(subscriber), at=self._clock.wall())

@@ -20,6 +20,7 @@ from .polled import Dependent, PolledChannel
 from .poller import Means
 from .routes import Route, TopicName
 from .subscriber import Asker, Stream, Subscriber
+from .values import Parting
 from .viewing import ViewChannel
 from .views import ViewRoute
 from .wheel import Wheel
@@ -179,6 +180,10 @@ class Hub:
         """Count a connection that is parked for the first time."""
         self._means.metrics.connected(asker.transport_name)
 
+    def lost(self, asker: Asker, parting: Parting) -> None:
+        """Count a connection that ended while it was parked."""
+        self._means.metrics.disconnected(asker.transport_name, parting)
+
     def finish_waiting(self) -> None:
         """Answer every parked long poll with whatever there is to say."""
         for asker in self.parked.everyone():
@@ -192,6 +197,7 @@ class Hub:
 
     def exit(self, stream: Stream) -> None:
         self.wheel.exit(stream)
+        self._means.metrics.disconnected(stream.transport_name, stream.parting)
 
     def turn_wheel(self) -> Iterator[None]:
         """Give the streams whose turn it is their heartbeat, some between two yields, and look after the memory."""

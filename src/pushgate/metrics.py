@@ -70,6 +70,10 @@ class Metrics:
                                 [*transport, "reason"])  # fmt: skip
         self._resumes = counter("resumes", "Subscriptions that came with a cursor, by what they got.",
                                 [*transport, "result"])  # fmt: skip
+        self._disconnects = counter("disconnects", "Connections that ended, by who or what ended them.",
+                                    [*transport, "reason"])  # fmt: skip
+        self._conflations = counter("conflations", "Times that a slow client was told of several changes at once.",
+                                    [*route, *transport])  # fmt: skip
         self._deliveries = counter("deliveries", "Events handed to transports.", [*route, *transport])
 
         self._refreshes = counter("credential_refreshes", "Tokens, logins and sessions got anew.",
@@ -129,6 +133,14 @@ class Metrics:
 
     def connected(self, transport: str) -> None:
         self._connections(transport).inc()
+
+    def disconnected(self, transport: str, reason: str) -> None:
+        """Count a connection that has ended; ``reason``: who or what ended it."""
+        self._disconnects(transport, reason).inc()
+
+    def conflated(self, route: str, transport: str) -> None:
+        """Count a client that had fallen behind and was told of more than one change in one event."""
+        self._conflations(route, transport).inc()
 
     def refused(self, transport: str, reason: str) -> None:
         """Count a client that wanted to stay and was not let in; ``reason``: which limit, or the problem's code."""

@@ -34,6 +34,10 @@ WORTH = 7 / 8
 # No name, no time, no system (RFC 1952 section 2.3): the same for everybody.
 GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
+# An empty stored block. zlib hands on whatever it can read; readers in Go (also proxies, and all who ask with Go's own
+# client and do not say otherwise) keep it until there is such a block.
+FLUSH: Final = b"\x00\x00\x00\xff\xff"
+
 _FINAL: Final = b"\x03\x00"  # an empty block that says it is the last
 _MAX_STORED = 65535
 

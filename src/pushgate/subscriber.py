@@ -11,9 +11,12 @@ from typing import ClassVar, Protocol
 from .documents.history import History
 from .errors import Refusal
 from .routes import Route, TopicName
-from .values import Event, Mode, Transport
+from .values import Event, Mode, Parting, Transport
 from .views import ViewRoute
 from .wire import Form
+
+# Whose transport took nothing for so many heartbeats is not slow but gone.
+MAX_MISSED_BEATS = 4
 
 
 class Followed(Protocol):
@@ -81,7 +84,7 @@ class Subscriber:
 
     __slots__ = (
         *("bare_at", "channel", "cursor", "form", "heartbeat", "is_live", "is_paused", "is_terse", "missed_beats"),
-        *("mode", "pace", "send", "turn"),
+        *("mode", "pace", "parting", "send", "turn"),
     )
 
     transport_name: ClassVar[Transport]
@@ -104,6 +107,7 @@ class Subscriber:
         self.is_terse = pace is not None  # it is told of all that it missed in one event
         self.heartbeat: float | None = None  # seconds; None: as the server has it
         self.turn = 0  # its place on the heartbeat wheel
+        self.parting: Parting = "client"  # who or what ends it, if it ends now
 
     def tell(self, frames: Sequence[tuple[Event, bytes]], *, opening: bytes = b"") -> None:
         """Write ``opening`` and what brings the client up to date: each event, and how it is written."""
@@ -137,6 +141,13 @@ class Subscriber:
         """Give a sign of life."""
         self.channel.beat(self)
 
+    def miss_beat(self) -> None:
+        """Count a heartbeat that could not be written, and give the client up in the end."""
+        self.missed_beats += 1
+        if self.missed_beats >= MAX_MISSED_BEATS:
+            self.parting = "slow"
+            self.abort()
+
     def check(self, silence: float) -> None:
         """Cut the connection if the other side has acknowledged nothing for so many seconds."""
 
@@ -161,6 +172,7 @@ class Stream(Protocol):
     """A connection that events are written to: a subscriber's own, or one that several share."""
 
     turn: int  # its place on the heartbeat wheel
+    parting: Parting  # who or what ends it, if it ends now
     heartbeat: float | None  # seconds; None: as the server has it
 
     @property

@@ -113,7 +113,7 @@ class Topic:
         """Take note of what happened and return what shall be done, in this order."""
         match event:
             case Joined():
-                is_awake = self.is_wanted(at.now) and not self._is_new  # it is polling, or its timer runs
+                is_awake = self.is_wanted(at.now) and not self.is_new  # it is polling, or its timer runs
                 self.listeners += 1
                 self._idle_since = None
                 return [] if is_awake or self.state == "ended" else self._wake_up(at)
@@ -148,8 +148,8 @@ class Topic:
     # When to poll.
 
     @property
-    def _is_new(self) -> bool:
-        return self.next_poll_at is None and not self.is_polling
+    def is_new(self) -> bool:
+        return self.next_poll_at is None and not self.is_polling  # its first poll is still to begin
 
     def _wake_up(self, at: Moment) -> list[Command]:
         """Poll a topic that slept, if it is time; from then on by a grid of its own."""
@@ -168,7 +168,7 @@ class Topic:
         return [self._poll(at)]
 
     def _poll(self, at: Moment) -> Poll:
-        if self.state == "paused" or self._is_new:
+        if self.state == "paused" or self.is_new:
             self._timetable.wake(at.now)
         self.is_polling = True
         self.next_poll_at = None

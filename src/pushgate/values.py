@@ -19,6 +19,7 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 Mode = Literal["patch", "merge", "items", "snapshot"]
 Transport = Literal["short_poll", "long_poll", "sse", "websocket"]
 Encoding = Literal["base64"]
+Parting = Literal["client", "dead", "slow", "no_ping", "ended", "drained", "refused"]  # why a connection ended
 EventKind = Literal["snapshot", "patch", "merge", "items", "gone", "end", "status", "heartbeat", "problem", "ack"]
 State = Literal["cold", "live", "stale", "held", "paused", "gone", "ended"]
 

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from .documents.changes import encode, timestamp
 from .errors import Refusal
-from .packing import Parcel, packed, stored
+from .packing import FLUSH, Parcel, packed, stored
 from .values import Event, Json, Status
 
 # An event of a topic (by name) as one client's transport gets it.
@@ -46,7 +46,7 @@ def block_forms(wrapping: Wrapping) -> Forms:
 
     def deflated(event: Event, topic: str) -> bytes:
         head, tail = wrapping(event, topic)
-        return packed(head, event.parcel, tail) or stored(head + event.data + tail)
+        return (packed(head, event.parcel, tail) or stored(head + event.data + tail)) + FLUSH
 
     return Forms(plain, deflated)
 

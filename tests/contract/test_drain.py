@@ -51,7 +51,7 @@ def ending_gateway(backend: ScriptedBackend, **drain: str) -> Gateway:
 async def closed_with(socket: websockets.ClientConnection) -> tuple[int, str]:
     """Read to the end and return the close code and reason."""
     with pytest.raises(websockets.ConnectionClosed) as closed:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(3 * PATIENCE):
             while True:
                 await socket.recv()
     assert closed.value.rcvd is not None
@@ -180,7 +180,7 @@ async def test_polling_goes_on_and_nothing_is_said_to_be_stale(backend: Scripted
 async def _remaining(one: Any, two: Any) -> Any:
     """Return the link that is still open; the other one has been closed."""
     waits = {asyncio.create_task(link.socket.wait_closed()): link for link in (one, two)}
-    done, open_ = await asyncio.wait(waits, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    done, open_ = await asyncio.wait(waits, timeout=3 * PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     assert len(done) == 1
     (task,) = open_
     task.cancel()

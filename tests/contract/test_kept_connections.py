@@ -58,3 +58,12 @@ async def test_a_body_that_has_come_is_left_out(gateway: Running) -> None:
         answer = await raw.read_all()
         assert b"HTTP/1.1 204" in answer
         assert answer.count(b"HTTP/1.") == 2
+
+
+async def test_a_client_of_http_1_0_is_not_left_waiting_for_the_end(gateway: Running) -> None:
+    """It takes a connection for closing unless it is told otherwise, which an answer of HTTP/1.1 does not."""
+    async with raw_client(gateway.port) as raw:
+        await raw.send(b"GET /t?wait=0.2&cursor=now HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        answer = await raw.read_all()
+        assert b"204 No Content" in answer
+        assert b"Connection: close" in answer

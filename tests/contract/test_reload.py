@@ -20,6 +20,8 @@ from pushgate.channel import Channel
 from pushgate.documents.history import History
 from pushgate.errors import ConfigError
 from pushgate.feed import Feed
+from pushgate.generation import Generation
+from pushgate.polled import PolledChannel
 from pushgate.routes import Route
 from reloads import reloadable_gateway
 from replicas import Replica, assert_true_at_every_id
@@ -60,6 +62,7 @@ def kept_route(dice: random.Random) -> dict[str, Any]:
     )
 
 
+@pytest.mark.timeout(300)  # 50 reloads beside five clients
 async def test_streams_of_what_did_not_change_stay_open_and_miss_nothing(
     backend: ScriptedBackend, tmp_path: Path
 ) -> None:
@@ -168,7 +171,7 @@ async def test_who_may_not_go_on_is_told_why(backend: ScriptedBackend, tmp_path:
         with pytest.raises(websockets.ConnectionClosed) as closed:
             await websocket.hear("nothing of the kind")
         assert closed.value.rcvd is not None and closed.value.rcvd.code == close_code
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(3 * PATIENCE):
             answer = await parked
         assert (answer.status_code, answer.json()["code"]) == (status, code)
         async with client.stream("GET", url, params={"emit": "patch"}, headers={"Accept": "text/event-stream"}) as now:
@@ -272,9 +275,31 @@ async def test_who_waits_for_a_first_document_gets_the_one_of_the_new_definition
         waiting = asyncio.create_task(client.get(f"{gateway.base}/t", params=params))
         await backend.begun()
         await gateway.rewrite(routes={"/t": route(select="b")})
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(3 * PATIENCE):
             answer = await waiting
         assert answer.status_code == 200
+        assert DOCUMENT["b"] == (answer.json() if transport == "short_poll" else answer.json()["events"][0]["data"])
+
+
+@pytest.mark.parametrize("transport", ["short_poll", "long_poll"])
+async def test_who_waits_is_not_sent_away_by_a_reload_at_the_moment_of_the_answer(
+    backend: ScriptedBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    """The document that was waited for is of the old definition, so there is one more to wait for."""
+    async with reloadable_gateway(backend, {"/t": route(select="a")}, tmp_path) as gateway, http_client() as client:
+        gateway.written.says["routes"] = {"/t": route(select="b")}
+        after = [Generation(gateway.written.read(), gateway.running.gateway._generation)]
+        settle = PolledChannel.settled
+
+        def settle_and_reload(channel: PolledChannel) -> None:
+            settle(channel)
+            if after and gateway.running.gateway.reloads is not None:
+                gateway.running.gateway.reloads._take_over(after.pop())
+
+        monkeypatch.setattr(PolledChannel, "settled", settle_and_reload)
+        params = {"wait": "20"} if transport == "long_poll" else {}
+        answer = await client.get(f"{gateway.base}/t", params=params)
+        assert not after and answer.status_code == 200
         assert DOCUMENT["b"] == (answer.json() if transport == "short_poll" else answer.json()["events"][0]["data"])
 
 
@@ -288,7 +313,7 @@ async def test_who_waits_for_a_first_document_is_told_if_there_is_none_any_more(
         waiting = asyncio.create_task(client.get(f"{gateway.base}/t", params=params))
         await backend.begun()
         await gateway.rewrite(routes={"/other": route()})
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(3 * PATIENCE):
             answer = await waiting
         assert (answer.status_code, answer.json()["code"]) == (404, "no_such_topic")
 
@@ -440,9 +465,10 @@ async def test_a_reload_is_no_reason_to_log_in_again(tmp_path: Path) -> None:
             connections = backend.connections
             for number in range(20):
                 await gateway.rewrite(routes={"/t": route(), f"/n{number}": route()})
-            await gateway.rewrite(routes={"/t": route(select="a")})
-            await link.follow(DOCUMENT["a"])
             assert (logins(), backend.connections) == (1, connections)
+            await gateway.rewrite(routes={"/t": route(select="a")})  # cuts a poll that is under way
+            await link.follow(DOCUMENT["a"])
+            assert logins() == 1
             await gateway.rewrite(upstreams={"u": credentials("two")})
 
             async def count() -> int:
@@ -614,6 +640,7 @@ def sockets() -> int:
         return 0
 
 
+@pytest.mark.timeout(300)  # each reload waits for a poll or two
 async def test_two_hundred_reloads_leave_nothing_behind(backend: ScriptedBackend, tmp_path: Path) -> None:
     """Neither tasks nor sockets nor topics nor connections to a backend that has other credentials each time."""
     kinds = (Channel, Feed, History, Line, Route)

@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 
 from backends import ScriptedBackend
 from gateways import Running, http_client, route, running_gateway
+from replicas import position_of
 from transports import RESUMABLE, connected
 
 ROUTE = {"/order": route(poll={"until": "status == 'DELIVERED'"})}
@@ -30,6 +31,21 @@ async def test_the_last_document_and_the_end(backend: ScriptedBackend, transport
                 assert heard["event"] in ("heartbeat", "status")
         assert heard["data"].keys() == {"at"} and heard["id"]
         assert await backend.is_left_alone(0.3)
+
+
+@pytest.mark.parametrize("transport", RESUMABLE)
+async def test_who_comes_after_the_end_is_told_both(backend: ScriptedBackend, transport: str) -> None:
+    """Each with a number of its own, so that who is cut off between them still hears of the end."""
+    async with running_gateway(backend, ROUTE) as gateway:
+        await ended(backend, gateway)
+        async with connected(transport, gateway.base, "/order") as link:
+            await link.follow(DELIVERED)
+            between = link.replica.cursor
+            end = await link.hear("end")
+        assert position_of(between)[1] < position_of(end["id"])[1]
+        async with connected(transport, gateway.base, "/order", cursor=between) as link:
+            assert (await link.hear("end"))["id"] == end["id"]
+            assert link.replica.kinds == ["end"]
 
 
 async def ended(backend: ScriptedBackend, gateway: Running) -> str:

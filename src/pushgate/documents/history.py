@@ -43,12 +43,13 @@ class Replay:
 
     ``result`` is a label value of ``pushgate_resumes_total``. ``current`` has no events; ``snapshot`` has one and says
     that the cursor was unknown, or that everything else would have been larger. ``disproved``: a patch that was made
-    for this replay failed its proof.
+    for this replay failed its proof. ``missed``: how many changes it stands for, as far as they are remembered.
     """
 
     result: Literal["current", "replayed", "combined", "snapshot"]
     events: tuple[Event, ...] = ()
     disproved: bool = False
+    missed: int = 0
 
 
 def nobody_knows(number: int) -> Version | None:
@@ -188,7 +189,7 @@ class History:
         """
         position = None if cursor is None else self._find(cursor, mode)
         if position is None:
-            return Replay("snapshot", (self.first(),))
+            return Replay("snapshot", (self.first(),), missed=1 + len(self._changes) if cursor else 0)
         if isinstance(position, Version):
             return self._since_before(position, mode)
         if position == len(self._changes):
@@ -251,7 +252,8 @@ class History:
         if telling is None:
             return Replay("current")
         result: Literal["combined", "snapshot"] = "snapshot" if telling.kind == "snapshot" else "combined"
-        return Replay(result, (self._event(latest, telling),), disproved)
+        missed = len(self._versions) - 1 - self._index(before.number)
+        return Replay(result, (self._event(latest, telling),), disproved, missed)
 
     def _since_before(self, before: Version, mode: Mode) -> Replay:
         """Tell what happened since a version from before this log; often nothing."""
@@ -264,10 +266,13 @@ class History:
     def _event(self, version: Version, telling: Telling) -> Event:
         family: Family = "items" if telling.kind == "items" else "document"
         encoding = self._encoding if telling.kind == "snapshot" else None
-        return Event(telling.kind, self._cursor(version, family), version.at, telling.data, encoding, telling.parcel)
+        # The end has a number of its own: what brings somebody to the last document comes before it.
+        number = version.number - (version.is_end and telling.kind != "end")
+        cursor = self._cursor(version, family, number=number)
+        return Event(telling.kind, cursor, version.at, telling.data, encoding, telling.parcel)
 
-    def _cursor(self, version: Version, family: Family) -> str:
-        return str(Cursor(self._epoch, version.number, self._scopes[family], version.digest))
+    def _cursor(self, version: Version, family: Family, *, number: int | None = None) -> str:
+        return str(Cursor(self._epoch, number or version.number, self._scopes[family], version.digest))
 
     # What the memory cap sees.
 

@@ -17,6 +17,9 @@ from websockets.protocol import Protocol, Side, State
 # Clients say little: a subscription, a ping. More than this is a mistake or an attack.
 MAX_MESSAGE_BYTES = 64 * 1024
 
+# Who has promised to send pings is gone when it has missed so many.
+MAX_MISSED_PINGS = 2
+
 # How long a client may take to answer a close frame.
 CLOSE_TIMEOUT = 5.0
 
@@ -31,7 +34,7 @@ class Conversation:
     ``is_deflated``: the two have agreed on what ``extensions.py`` answers.
     """
 
-    __slots__ = ("_closing", "_fragments", "_is_deflated", "_protocol", "transport")
+    __slots__ = ("_closing", "_fragments", "_is_deflated", "_protocol", "_silent_beats", "transport")
 
     def __init__(self, *, is_deflated: bool = False) -> None:
         self._is_deflated = is_deflated
@@ -39,6 +42,7 @@ class Conversation:
         self._protocol: Protocol | None = None
         self._fragments = bytearray()  # of a message that has not ended yet
         self._closing: asyncio.TimerHandle | None = None
+        self._silent_beats: int | None = None  # heartbeats since it last said anything; None: it has promised nothing
 
     @property
     def protocol(self) -> Protocol:
@@ -69,6 +73,22 @@ class Conversation:
             self.close(CloseCode.INVALID_DATA, "messages are UTF-8")
             return None
         return message
+
+    def heard(self, *, is_ping: bool) -> None:
+        """Take note of a message: who has sent a ping of its own accord promises to go on saying something."""
+        if is_ping or self._silent_beats is not None:
+            self._silent_beats = 0
+
+    def has_fallen_silent(self, *, is_listening: bool) -> bool:
+        """
+        Whether the client has broken its promise twice; asked at each heartbeat.
+
+        One that follows a message is kept. ``is_listening``: what the client says is read; otherwise nothing counts.
+        """
+        if self._silent_beats is None or not self.is_open or not is_listening:
+            return False
+        self._silent_beats += 1
+        return self._silent_beats > 1 + MAX_MISSED_PINGS
 
     def close(self, code: int, reason: str) -> None:
         """Say why, and wait a moment for the client's own close frame."""

@@ -140,6 +140,7 @@ class Parked(ParkedConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._idle is not None:
             self._rouse()
+            self.count_loss(exc)
         super().connection_lost(exc)
 
 
@@ -161,7 +162,7 @@ async def answer(
         return reply.to_response()
     inquiry = polls.learn(request, question)
     parked = Parked(polls, inquiry, inquiry.at_head(question), hub, server, keep_alive=may_go_on(request))
-    transport = take_over(request, parked)
+    transport = take_over(request, parked, is_parked=True)
     if transport is not None:
         polls.door.trust(transport)
         parked.hold(transport, wait)
@@ -177,7 +178,8 @@ def _first(question: Question) -> Reply:
     if refusal := refusal_for(channel, now=now):
         raise refusal
     event = channel.history.first()
-    head = channel.history.head("snapshot")
+    head = event.id
+    assert head is not None, "every event of a history has an id"
     fields = topic_fields(channel) | {"Cache-Control": "no-store", "Pushgate-Cursor": head}
     fields |= {**question.fields, "Content-Type": JSON}
     return whole(fields, long_poll_body(head, [(event, "")]), takes_gzip=question.ask.takes_gzip)

@@ -99,6 +99,11 @@ class ParkedConnection:
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is not None:
             self.let_go()
+            self.count_loss(exc)
+
+    def count_loss(self, exc: Exception | None) -> None:
+        """Take note that the client has left without an answer; the kernel's patience ends with a timeout."""
+        self._hub.lost(self, "dead" if isinstance(exc, TimeoutError) else "client")
 
     def pause_writing(self) -> None:
         self._is_full = True

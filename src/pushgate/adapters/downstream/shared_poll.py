@@ -223,7 +223,7 @@ async def answer(
     if reply is not None:
         judgement.stop()
         return reply.to_response()
-    transport = take_over(request, parked)
+    transport = take_over(request, parked, is_parked=True)
     if transport is None:
         judgement.stop()
     else:

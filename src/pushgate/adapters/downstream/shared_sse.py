@@ -16,17 +16,17 @@ from typing import ClassVar
 
 from aiohttp import web
 
-from ...channel import MAX_MISSED_BEATS
 from ...clock import Clock
 from ...documents.changes import encode, timestamp
 from ...errors import Refusal
 from ...hub import Hub
 from ...negotiation import Ask
-from ...packing import stored
+from ...packing import FLUSH, stored
 from ...sets import Position, Standing
-from ...subscriber import Subscriber
-from ...values import Event, Transport
+from ...subscriber import MAX_MISSED_BEATS, Subscriber
+from ...values import Event, Parting, Transport
 from ...wire import envelope, http_head, problem_event, sse_retry
+from . import pulse
 from .handover import TakenOver, take_over
 from .replies import VARY, Reply
 from .shared import SHARED_BLOCKS, SHARED_MESSAGES, Judgement, Table
@@ -38,25 +38,9 @@ class EventConnection:
     """One SSE client that follows many topics; the protocol of its socket."""
 
     __slots__ = (
-        "_clock",
-        "_form",
-        "_hub",
-        "_is_deflated",
-        "_is_named",
-        "_is_paused",
-        "_is_resting",
-        "_judgement",
-        "_last_change",
-        "_loop",
-        "_missed_beats",
-        "_pieces",
-        "_position",
-        "_subscriptions",
-        "_table",
-        "_throttle",
-        "_transport",
-        "heartbeat",
-        "turn",
+        *("_clock", "_form", "_hub", "_is_deflated", "_is_named", "_is_paused", "_is_resting", "_judgement"),
+        *("_last_change", "_loop", "_missed_beats", "_pieces", "_position", "_subscriptions", "_table", "_throttle"),
+        *("_transport", "heartbeat", "parting", "turn"),
     )
 
     transport_name: ClassVar[Transport] = "sse"
@@ -82,6 +66,7 @@ class EventConnection:
         self._missed_beats = 0
         self.heartbeat = ask.heartbeat
         self.turn = 0  # its place on the heartbeat wheel
+        self.parting: Parting = "client"
 
     @property
     def subscriptions(self) -> Collection[Subscriber]:
@@ -169,6 +154,7 @@ class EventConnection:
             self._pieces, self._last_change = [], None
             transport.write(opening + b"".join(pieces))
         if not self._subscriptions and self._judgement is None:
+            self.parting = "ended"
             transport.close()  # what was written still goes out
 
     def _rest(self) -> None:
@@ -198,7 +184,7 @@ class EventConnection:
 
     def _own(self, lines: bytes) -> bytes:
         """Return what only this client gets as it is written on its stream."""
-        return stored(lines) if self._is_deflated else lines
+        return stored(lines) + FLUSH if self._is_deflated else lines
 
     # Signs of life, and the end.
 
@@ -209,6 +195,7 @@ class EventConnection:
             return
         self._missed_beats += 1
         if self._missed_beats >= MAX_MISSED_BEATS:
+            self.parting = "slow"
             self.abort()
 
     def _sign_of_life(self) -> bytes:
@@ -217,7 +204,7 @@ class EventConnection:
         return self._id_line() + self._own(_block(event, is_named=self._is_named))
 
     def check(self, silence: float) -> None:
-        """Cut the connection if the other side has acknowledged nothing for so many seconds."""
+        pulse.check(self, self._transport, silence)
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -228,6 +215,7 @@ class EventConnection:
         if self._transport is not None:
             self._flush()
             self._transport.write(self._own(sse_retry(retry_after)) + self._sign_of_life())
+            self.parting = "drained"
             self._transport.close()
 
     # What the transport says.

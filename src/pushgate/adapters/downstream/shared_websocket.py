@@ -15,16 +15,16 @@ from typing import ClassVar, assert_never
 from aiohttp import web
 from websockets.frames import CloseCode
 
-from ...channel import MAX_MISSED_BEATS
 from ...clock import Clock
 from ...documents.changes import encode, timestamp
 from ...errors import BadRequest, Refusal
 from ...hub import Hub
 from ...negotiation import Ask, clean_cursor
-from ...subscriber import Pace, Subscriber, pace_of
-from ...values import Caller, Event, Transport
+from ...subscriber import MAX_MISSED_BEATS, Pace, Subscriber, pace_of
+from ...values import Caller, Event, Parting, Transport
 from ...wire import Form, ack_message, envelope, problem_event, problem_message, text_frame
 from ...wishes import MAX_TOPICS, Wish, Wishes
+from . import pulse
 from .conversation import Conversation
 from .extensions import accepted_extension
 from .handover import TakenOver, take_over_upgraded
@@ -78,6 +78,7 @@ class SharedSocket:
         "_subscriptions",
         "_throttle",
         "heartbeat",
+        "parting",
         "turn",
     )
 
@@ -97,6 +98,7 @@ class SharedSocket:
         self._throttle = ask.throttle  # of each topic
         self.heartbeat = ask.heartbeat
         self.turn = 0  # its place on the heartbeat wheel
+        self.parting: Parting = "client"
 
     @property
     def subscriptions(self) -> Collection[Subscriber]:
@@ -136,16 +138,19 @@ class SharedSocket:
 
     def beat(self) -> None:
         """Give a sign of life, or count it as missed and give the client up in the end."""
-        if not self._is_paused:
+        if self._conversation.has_fallen_silent(is_listening=not self._is_paused):
+            self._close(CloseCode.POLICY_VIOLATION, "no ping", parting="no_ping")
+        elif not self._is_paused:
             at = self._clock.wall()
             self._send(text_frame(envelope(Event("heartbeat", None, at, encode({"at": timestamp(at)})))))
-            return
-        self._missed_beats += 1
-        if self._missed_beats >= MAX_MISSED_BEATS:
-            self.abort()
+        else:
+            self._missed_beats += 1
+            if self._missed_beats >= MAX_MISSED_BEATS:
+                self.parting = "slow"
+                self.abort()
 
     def check(self, silence: float) -> None:
-        """Cut the connection if the other side has acknowledged nothing for so many seconds."""
+        pulse.check(self, self._conversation.transport, silence)
 
     def abort(self) -> None:
         if self._conversation.transport is not None:
@@ -153,9 +158,11 @@ class SharedSocket:
 
     def farewell(self, *, retry_after: float) -> None:
         """End the stream because the gateway goes away; the client shall come back after so many seconds."""
-        self._close(CloseCode.SERVICE_RESTART, f"retry_after_ms={round(retry_after * 1000)}")
+        self._close(CloseCode.SERVICE_RESTART, f"retry_after_ms={round(retry_after * 1000)}", parting="drained")
 
-    def _close(self, code: int, reason: str) -> None:
+    def _close(self, code: int, reason: str, *, parting: Parting = "client") -> None:
+        if self._conversation.is_open:
+            self.parting = parting
         self._fall_silent()
         self._conversation.close(code, reason)
 
@@ -213,6 +220,7 @@ class SharedSocket:
         except BadRequest as refusal:
             self._close(CloseCode.POLICY_VIOLATION, refusal.message)
             return
+        self._conversation.heard(is_ping=isinstance(message, Ping))
         try:
             self._obey(message)
         except Refusal as refusal:

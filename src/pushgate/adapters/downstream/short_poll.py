@@ -18,15 +18,24 @@ async def settle(channel: Channel, *, timeout: float) -> None:
     """
     Wait, as one listener among all, for the poll under way if there is no document, or only one that is overdue.
 
-    All who wait share that poll. While the upstream is being left alone after failures there is none to wait for.
+    All who wait share that poll. While the upstream is being left alone after failures there is none to wait for. When
+    a reload makes the topic anew meanwhile, there is one more.
     """
-    topic = channel.feed.topic
     channel.joined()
     try:
-        if topic.is_catching_up or (topic.is_polling and not channel.has_document):
-            await asyncio.wait([channel.settlement()], timeout=timeout)
+        async with asyncio.timeout(timeout):
+            while _is_awaited(channel):
+                await asyncio.wait([channel.settlement()])
+    except TimeoutError:
+        pass  # whoever asks looks at what there is
     finally:
         channel.left()
+
+
+def _is_awaited(channel: Channel) -> bool:
+    topic = channel.feed.topic
+    is_missing = not channel.has_document and (topic.is_polling or topic.is_new)
+    return (topic.is_catching_up or is_missing) and channel.denial() is None
 
 
 def refusal_for(channel: Channel, *, now: float) -> Refusal | None:

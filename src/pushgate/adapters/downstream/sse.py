@@ -19,6 +19,7 @@ from ...packing import GZIP_HEADER, stored
 from ...subscriber import Subscriber, pace_of
 from ...values import Transport
 from ...wire import BLOCKS, MESSAGES, Forms, http_head, problem_event, sse_retry
+from . import pulse
 from .handover import TakenOver, take_over
 from .replies import VARY, Reply, topic_fields
 
@@ -66,6 +67,9 @@ class EventStream(Subscriber):
         self._hub.enter(self)
         self.channel.join(self, cursor, opening=opening)
 
+    def check(self, silence: float) -> None:
+        pulse.check(self, self._transport, silence)
+
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
@@ -74,15 +78,18 @@ class EventStream(Subscriber):
         if self._transport is not None:
             line = sse_retry(retry_after)
             self.channel.beat(self, opening=stored(line) if self._is_deflated else line)
+            self.parting = "drained"
             self._transport.close()
 
     def finish(self) -> None:
         if self._transport is not None:
+            self.parting = "ended"
             self._transport.close()  # what was written still goes out
 
     def refuse(self, refusal: Refusal) -> None:
         if self._transport is not None:
             self.send(self.form(self.channel.problem(refusal), self.channel.name.text))
+            self.parting = "refused"
             self._transport.close()
 
     # What the transport says.

@@ -23,8 +23,9 @@ from ...errors import BadRequest, Refusal
 from ...hub import Hub
 from ...negotiation import Ask, clean_cursor, read_mode
 from ...subscriber import Subscriber, pace_of
-from ...values import Transport
+from ...values import Parting, Transport
 from ...wire import FRAMES, ack_message, http_head, problem_message, text_frame
+from . import pulse
 from .conversation import Conversation
 from .extensions import accepted_extension
 from .handover import TakenOver, take_over_upgraded
@@ -94,18 +95,28 @@ class WebSocketStream(Subscriber):
         if tail:
             self.data_received(tail)
 
+    def beat(self) -> None:
+        """Give a sign of life to whoever gives them too, or never said that it would."""
+        if self._conversation.has_fallen_silent(is_listening=not self.is_paused):
+            self._close(CloseCode.POLICY_VIOLATION, "no ping", parting="no_ping")
+        else:
+            super().beat()
+
+    def check(self, silence: float) -> None:
+        pulse.check(self, self._conversation.transport, silence)
+
     def abort(self) -> None:
         if self._conversation.transport is not None:
             self._conversation.transport.abort()
 
     def farewell(self, *, retry_after: float) -> None:
-        self._close(CloseCode.SERVICE_RESTART, f"retry_after_ms={round(retry_after * 1000)}")
+        self._close(CloseCode.SERVICE_RESTART, f"retry_after_ms={round(retry_after * 1000)}", parting="drained")
 
     def finish(self) -> None:
-        self._close(CloseCode.NORMAL_CLOSURE, "end")
+        self._close(CloseCode.NORMAL_CLOSURE, "end", parting="ended")
 
     def refuse(self, refusal: Refusal) -> None:
-        self._close(refusal.close_code, reason_of(refusal))
+        self._close(refusal.close_code, reason_of(refusal), parting="refused")
 
     # What the transport says.
 
@@ -144,6 +155,7 @@ class WebSocketStream(Subscriber):
         except BadRequest as refusal:
             self._close(CloseCode.POLICY_VIOLATION, refusal.message)
             return
+        self._conversation.heard(is_ping=isinstance(message, Ping))
         try:
             self._obey(message)
         except Refusal as refusal:
@@ -187,7 +199,9 @@ class WebSocketStream(Subscriber):
             self._is_subscribed = False
             self.channel.leave(self)
 
-    def _close(self, code: int, reason: str) -> None:
+    def _close(self, code: int, reason: str, *, parting: Parting = "client") -> None:
+        if self._conversation.is_open:
+            self.parting = parting
         self._fall_silent()
         self._conversation.close(code, reason)
 

@@ -1,0 +1,74 @@
+"""
+Whether anybody is still there at the other end of a connection: what the kernel knows of it, without a word to anybody.
+
+Rule 1: who takes no bytes is slow, who acknowledges none is dead. A client that does not read lets its system answer
+for it, also when the kernel asks whether there is room again; one that vanished lets nobody.
+Rule 2: one late acknowledgement proves nothing. Dead is who was silent for the whole time and left two repetitions
+without an answer, which takes less than the shortest heartbeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from struct import Struct
+
+from ...subscriber import Stream
+
+# The beginning of Linux's ``struct tcp_info``: repetitions of data and probes that nobody has answered yet, segments
+# that were not acknowledged, and the milliseconds since the last acknowledgement, whatever it was for.
+_TCP_INFO = Struct("=2x2B4x16xI28xI")
+
+# So many repetitions must be lost; they come after 0.2 and 0.6 seconds, or a few times the way there and back.
+REPETITIONS = 2
+
+
+def check(stream: Stream, transport: asyncio.Transport | None, silence: float) -> None:
+    """Cut a stream whose client has acknowledged nothing for so many seconds although there was something."""
+    if transport is not None and is_dead(transport, silence):
+        stream.parting = "dead"
+        stream.abort()
+
+
+def is_dead(transport: asyncio.Transport, silence: float) -> bool:
+    """
+    Whether something was sent to the other side that it has not acknowledged, and nothing else either for so long.
+
+    False where the system does not tell.
+    """
+    with _borrowed(transport) as sock:
+        if sock is None or not hasattr(socket, "TCP_INFO"):
+            return False
+        retransmits, probes, unacknowledged, milliseconds = _TCP_INFO.unpack(
+            sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        )
+    is_unanswered = probes >= REPETITIONS or (unacknowledged > 0 and retransmits >= REPETITIONS)
+    return bool(is_unanswered and milliseconds >= silence * 1000)
+
+
+def be_patient(transport: asyncio.Transport) -> None:
+    """Have the kernel wait for a client that does not read for as long as its system answers; others are found here."""
+    with _borrowed(transport) as sock:
+        if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
+
+
+@contextmanager
+def _borrowed(transport: asyncio.Transport) -> Iterator[socket.socket | None]:
+    """
+    Lend the socket of a transport; None if it has gone.
+
+    uvloop shows one that can tell no more than its number.
+    """
+    sock = transport.get_extra_info("socket")
+    number = -1 if sock is None else sock.fileno()
+    if number < 0:
+        yield None
+        return
+    lent = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=number)
+    try:
+        yield lent
+    finally:
+        lent.detach()
