@@ -7,6 +7,7 @@ The recordings are not part of the project: they are looked for in a folder besi
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -101,7 +102,8 @@ def test_the_command_prints_what_was_polled_and_pushed(small: Path) -> None:
     done = run(small, "--key", "id")
     assert done.returncode == 0, done.stdout + done.stderr
     first, heading, *table = done.stdout.splitlines()
-    assert first.startswith(f"{small.name}: 8 polls, ")
+    polls = re.match(rf"{small.name}: (\d+) polls, ", first)
+    assert polls and int(polls[1]) >= 8, f"the last answer is repeated until every client has it: {first}"
     assert ", 6 changes, " in first
     assert "bytes pushed" in heading
     assert table.pop() == "  every client held every document and ended with the last one"

@@ -14,7 +14,7 @@ import pytest
 
 from backends import PATIENCE
 from gateways import Running, eventually, http_client, route, running_gateway
-from pushgate.adapters.downstream import writing
+from pushgate.adapters.downstream import bodies, writing
 from pushgate.writes import MAX_BODY_BYTES
 from upstreams import Asked, RawBackend, raw_backend, respond
 
@@ -107,7 +107,7 @@ class TestSendsTooMuch:
 class TestSendsTooSlowly:
     async def test_it_is_not_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A body has its time; who promises more than comes is told."""
-        monkeypatch.setattr(writing, "BODY_PATIENCE", 0.1)
+        monkeypatch.setattr(bodies, "BODY_PATIENCE", 0.1)
         async with scene() as (backend, gateway, _):
             reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
             try:
