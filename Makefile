@@ -39,8 +39,9 @@ bench: ## measure, beside real peers, and write docs/performance.md; takes half 
 	$(PY) -m bench
 
 soak: ## property and contract tests with many more examples; takes minutes
-	@$(SETUP) dev
+	@$(SETUP) dev backends
 	PUSHGATE_SOAK=1 $(PY) -m pytest -m "soak or not soak" --timeout 3600 tests/properties tests/contract
+	$(PY) -m pytest -m soak tests/integration
 
 clean: ## remove everything that was made here, the virtual environment too
 	rm -rf .venv .stamps .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist tests/e2e/node/node_modules

@@ -161,7 +161,7 @@ for purpose in "$@"; do
       node_packages
       ;;
     backends)
-      want debian-backends 'the tests in tests/integration that poll them will be skipped' \
+      want debian-backends 'the tests in tests/integration that poll them, or stand behind them, will be skipped' \
         /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx /usr/bin/supervisord=supervisor \
         /usr/bin/monit=monit /usr/sbin/netdata=netdata-core
       ;;

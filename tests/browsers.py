@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.async_api import Page, async_playwright
 
@@ -58,11 +59,11 @@ function patched(held, operations) {
 
 
 @asynccontextmanager
-async def browser_page(chromium: str, folder: Path) -> AsyncIterator[Page]:
-    """A page in a browser of its own, as long as the context is open."""
+async def browser_page(chromium: str, folder: Path, **options: Any) -> AsyncIterator[Page]:
+    """A page in a browser of its own, as long as the context is open; ``options`` are Playwright's."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch_persistent_context(
-            folder / "browser", executable_path=chromium, args=FLAGS, chromium_sandbox=False
+            folder / "browser", executable_path=chromium, args=FLAGS, chromium_sandbox=False, **options
         )
         yield browser.pages[0] if browser.pages else await browser.new_page()
         await browser.close()

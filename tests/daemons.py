@@ -82,7 +82,7 @@ def find(program: str) -> str:
     """Return where the program is, or skip the test."""
     found = shutil.which(program, path=PLACES)
     if found is None:
-        pytest.skip(f"{program} is not installed: as root, `scripts/setup.sh backends` installs it")
+        pytest.skip(f"{program} is not installed: as root, `scripts/setup.sh dev backends` installs it")
     return found
 
 

@@ -11,17 +11,19 @@ import asyncio
 import os
 import pwd
 import signal
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import httpx_sse
 import trustme
 import websockets
 
 from daemons import Daemon, find, running
-from gateways import Running, http_client
-from links import Sse, WebSocket
+from gateways import eventually, http_client
+from links import Link, Sse, WebSocket
 from processes import free_port
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "proxies"
@@ -30,15 +32,22 @@ EXAMPLES = Path(__file__).parents[1] / "examples" / "proxies"
 Changes = Mapping[str, str]
 
 
+class Fronted(Protocol):
+    """Where the gateway's two listeners are."""
+
+    base: str
+    admin: str
+
+
 class Proxy(Daemon):
     """A reverse proxy in front of one gateway."""
 
     files: tuple[str, ...] = ()
-    changes: Changes = {}  # where it listens, and whatever keeps it from touching this machine
-    shortened: Changes = {}  # how to make it give up after three seconds of silence
-    compressing: Changes = {}  # how to make it compress whatever it may, and the gateway nothing
+    changes: ClassVar[Changes] = {}  # where it listens, and whatever keeps it from touching this machine
+    shortened: ClassVar[Changes] = {}  # how to make it give up after three seconds of silence
+    compressing: ClassVar[Changes] = {}  # how to make it compress whatever it may, and the gateway nothing
 
-    def __init__(self, folder: Path, *, gateway: Running, also: Changes) -> None:
+    def __init__(self, folder: Path, *, gateway: Fronted, also: Changes) -> None:
         super().__init__(folder)
         self.gateway = gateway
         self.also = also
@@ -76,18 +85,13 @@ class Proxy(Daemon):
         assert self._process is not None, "it does not run"
         self._process.popen.send_signal(number)
 
-    async def restart(self) -> None:
-        """End it with all of its connections, and start it again."""
-        await self.stop()
-        await self.start()
-
 
 class NginxProxy(Proxy):
     """nginx: a master and its workers; SIGTERM ends all of them at once."""
 
     program = "nginx"
     files = ("nginx.conf",)
-    changes = {
+    changes: ClassVar[Changes] = {
         "listen 80;": "listen 127.0.0.1:<port>;",
         "http {": "http { access_log off;"
         + " ".join(
@@ -96,8 +100,8 @@ class NginxProxy(Proxy):
         "worker_connections 32768": "worker_connections 512",
         "worker_rlimit_nofile 65536;": "worker_rlimit_nofile 1024;",
     }
-    shortened = {"location / {": "location / { proxy_read_timeout 3s; send_timeout 3s;"}
-    compressing = {
+    shortened: ClassVar[Changes] = {"location / {": "location / { proxy_read_timeout 3s; send_timeout 3s;"}
+    compressing: ClassVar[Changes] = {
         "location / {": "location / { gzip on; gzip_proxied any; gzip_min_length 0; gzip_types *;"
         ' proxy_set_header Accept-Encoding "";'
     }
@@ -116,13 +120,16 @@ class HaproxyProxy(Proxy):
 
     program = "haproxy"
     files = ("haproxy.cfg",)
-    changes = {
+    changes: ClassVar[Changes] = {
         "bind :80": "bind 127.0.0.1:<port>",
         "check port 8081": "check port <gateway's admin>",
         "maxconn 32768": "maxconn 200",
     }
-    shortened = {"timeout client 50s": "timeout client 3s", "timeout server 50s": "timeout server 3s"}
-    compressing = {
+    shortened: ClassVar[Changes] = {
+        "timeout client 60s": "timeout client 3s",
+        "timeout server 60s": "timeout server 3s",
+    }
+    compressing: ClassVar[Changes] = {
         "backend pushgate\n": "backend pushgate\n  compression algo gzip\n  compression offload\n"
         "  compression type text/event-stream application/json\n"
     }
@@ -140,22 +147,22 @@ class CaddyProxy(Proxy):
     program = "caddy"
     ends_at = signal.SIGKILL  # otherwise it waits for its clients
     files = ("Caddyfile",)
-    changes = {
+    changes: ClassVar[Changes] = {
         "app.example {": "{\n  admin 127.0.0.1:<admin>\n  persist_config off\n  auto_https off\n"
         "  servers {\n    protocols h1 h2\n  }\n}\n\n"
         "https://127.0.0.1:<port> {\n  tls <folder>/chain.pem <folder>/key.pem",
     }
-    shortened = {  # it has no such timeouts unless it is given some
+    shortened: ClassVar[Changes] = {  # it has no such timeouts unless it is given some
         "protocols h1 h2": "protocols h1 h2\n    timeouts {\n      idle 3s\n    }",
-        "  reverse_proxy 127.0.0.1:8080 {": "  reverse_proxy 127.0.0.1:8080 {\n"
+        "reverse_proxy 127.0.0.1:8080 {": "reverse_proxy 127.0.0.1:8080 {\n"
         "    transport http {\n      read_timeout 3s\n      write_timeout 3s\n    }",
     }
-    compressing = {
-        "  reverse_proxy 127.0.0.1:8080 {": "  encode\n  reverse_proxy 127.0.0.1:8080 {\n"
+    compressing: ClassVar[Changes] = {
+        "reverse_proxy 127.0.0.1:8080 {": "encode\nreverse_proxy 127.0.0.1:8080 {\n"
         "    header_up -Accept-Encoding\n    transport http {\n      compression off\n    }",
     }
 
-    def __init__(self, folder: Path, *, gateway: Running, also: Changes) -> None:
+    def __init__(self, folder: Path, *, gateway: Fronted, also: Changes) -> None:
         super().__init__(folder, gateway=gateway, also=also)
         self.url = f"https://127.0.0.1:{self.port}"
         authority = trustme.CA()
@@ -182,21 +189,31 @@ class TraefikProxy(Proxy):
     program = "traefik"
     ends_at = signal.SIGKILL  # otherwise it waits for its clients
     files = ("traefik.yaml", "traefik-pushgate.yaml")
-    changes = {
+    changes: ClassVar[Changes] = {
         '{address: ":80"}': '\n    address: "127.0.0.1:<port>"',
         "/etc/traefik/pushgate.yaml": "<folder>/traefik-pushgate.yaml",
     }
-    shortened = {
+    shortened: ClassVar[Changes] = {
         "providers:": "    transport: {respondingTimeouts: {readTimeout: 3s, idleTimeout: 3s}}\nproviders:",
     }
-    compressing = {
-        "      service: pushgate\n": "      service: pushgate\n      middlewares: [plain, compress]\n"
-        "  middlewares:\n    compress: {compress: {minResponseBodyBytes: 1}}\n"
+    compressing: ClassVar[Changes] = {
+        "      service: pushgate\n": "      service: pushgate\n      middlewares: [compress, plain]\n"
+        "  middlewares:\n    compress: {compress: {}}\n"
         '    plain: {headers: {customRequestHeaders: {Accept-Encoding: ""}}}\n'
     }
 
     def arguments(self) -> list[str | Path]:
         return [f"--configFile={self.folder / 'traefik.yaml'}"]
+
+    async def start(self) -> None:
+        """Wait also until it has read its routes: before that it answers 404 by itself."""
+        await super().start()
+        async with http_client() as http:
+
+            async def kind_of_404() -> str:
+                return (await http.get(f"{self.url}/nothing")).headers["Content-Type"]
+
+            await eventually(kind_of_404, lambda kind: kind == "application/problem+json")
 
     async def take_over(self) -> None:
         """It has seen it already."""
@@ -211,7 +228,7 @@ PROXIES: dict[str, type[Proxy]] = {
 
 
 @asynccontextmanager
-async def behind(name: str, gateway: Running, *, also: Changes | None = None) -> AsyncIterator[Proxy]:
+async def behind(name: str, gateway: Fronted, *, also: Changes | None = None) -> AsyncIterator[Proxy]:
     """The proxy in front of a gateway, as long as the context is open."""
 
     def make(folder: Path) -> Proxy:
@@ -219,3 +236,64 @@ async def behind(name: str, gateway: Running, *, also: Changes | None = None) ->
 
     async with running(make) as proxy:
         yield proxy
+
+
+class ProxiedSse(Sse):
+    """EventSource through a proxy, by HTTP/2 where that is offered; ``encoding`` is what it says it can read."""
+
+    encoding = "identity"
+    is_modern = True
+
+    async def _open(self, cursor: str | None) -> None:
+        client = await self._resources.enter_async_context(http_client(http2=self.is_modern))
+        headers = {"Accept-Encoding": self.encoding} | ({} if cursor is None else {"Last-Event-ID": cursor})
+        source = await self._resources.enter_async_context(
+            httpx_sse.aconnect_sse(client, "GET", self.base + self.topic, headers=headers)
+        )
+        assert source.response.status_code == 200, source.response.status_code
+        self.response = source.response
+        self._events = source.aiter_sse()
+        self._resources.push_async_callback(self._events.aclose)  # type: ignore[attr-defined]  # it is a generator
+
+
+class ZippedSse(ProxiedSse):
+    """The same, for one that can read gzip."""
+
+    encoding = "gzip"
+
+
+class OldSse(ProxiedSse):
+    """The same by HTTP/1.1: unlike browsers, httpx drops its streams when a server asks it to leave the connection."""
+
+    is_modern = False
+
+
+class ProxiedWebSocket(WebSocket):
+    """A WebSocket that asks nobody whether it may believe the certificate."""
+
+    async def _open(self, cursor: str | None) -> None:
+        url = self.base.replace("http", "ws", 1) + self.topic + (f"?cursor={cursor}" if cursor else "")
+        context = None
+        if url.startswith("wss:"):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.socket = await self._resources.enter_async_context(
+            websockets.connect(url, ssl=context, proxy=None, subprotocols=["pushgate.v1"], ping_interval=None)
+        )
+
+
+LINKS: dict[str, type[Link]] = {
+    "sse": ProxiedSse,
+    "sse gzip": ZippedSse,
+    "sse http/1.1": OldSse,
+    "websocket": ProxiedWebSocket,
+}
+
+
+@asynccontextmanager
+async def linked(kind: str, proxy: Proxy, topic: str) -> AsyncIterator[Any]:
+    """A client of this kind that has the first document, as long as the context is open."""
+    async with LINKS[kind](proxy.url, topic) as link:
+        await link.connect()
+        await link.hear("snapshot")
+        yield link

@@ -18,7 +18,7 @@ from aiohttp import web
 from .adapters.admin import Admin
 from .adapters.downstream.door import Door
 from .adapters.downstream.front import Front
-from .adapters.downstream.handover import listen
+from .adapters.downstream.handover import Server, listen
 from .adapters.downstream.writing import Writer
 from .adapters.draining import DrainSwitch
 from .adapters.reloading import ReloadSwitch
@@ -146,7 +146,7 @@ class Gateway:
     async def _listen(
         self, stack: AsyncExitStack, front: Front, public: socket.socket, admin: Admin, private: socket.socket
     ) -> None:
-        front.server = web.Server(
+        front.server = Server(
             front,
             access_log=None,
             keepalive_timeout=KEEP_ALIVE,

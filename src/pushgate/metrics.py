@@ -89,7 +89,9 @@ class Metrics:
         self._limits = Gauge("pushgate_limit", "What there may be at most; accept_rate is per second.",
                              ["resource"], registry=self._registry)  # fmt: skip
         Gauge("pushgate_build_info", "Always 1.", ["version"], registry=self._registry).labels(__version__).set(1)
+        self._show_reloads()
 
+    def _show_reloads(self) -> None:
         self._reload_ok = Gauge("pushgate_config_last_reload_successful",
                                 "Whether the configuration that was read last is in force.",
                                 registry=self._registry)  # fmt: skip

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Generic, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -24,6 +25,10 @@ RESERVED_QUERY = frozenset(
 
 # More query parameters than any route lists; stops a request from costing more to read than to answer.
 MAX_QUERY_FIELDS = 64
+
+# Of so many paths a router knows by heart where they lead, if they are no longer than that: 2 MB at the most.
+MAX_KNOWN_PATHS = 2000
+MAX_KNOWN_LENGTH = 200
 
 PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -206,6 +211,22 @@ class Router(Generic[Target]):
         self._by_length: dict[int, list[tuple[Template, Target]]] = {}
         for template, target in sorted(routes, key=lambda entry: entry[0].rank):
             self._by_length.setdefault(len(template.segments), []).append((template, target))
+        self._recall = lru_cache(MAX_KNOWN_PATHS)(self._resolve)  # raises are not kept
+
+    def resolve(self, path: str) -> tuple[Target, dict[str, str]]:
+        """
+        Return what a path leads to as it stands in a request, and its parameters; raises NoSuchTopic.
+
+        When thousands come back at once, they ask for the same few paths.
+        """
+        target, values = (self._recall if len(path) <= MAX_KNOWN_LENGTH else self._resolve)(path)
+        return target, values.copy()
+
+    def _resolve(self, path: str) -> tuple[Target, dict[str, str]]:
+        found = self.find(decode_path(path))
+        if found is None:
+            raise NoSuchTopic("no route fits this path")
+        return found
 
     def find(self, segments: Sequence[str]) -> tuple[Target, dict[str, str]] | None:
         """Return what the path leads to and its parameters, or None."""

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from .documents.changes import encode, timestamp
@@ -215,6 +217,16 @@ def problem_body(refusal: Refusal) -> bytes:
         "code": refusal.code,
     }
     return encode(problem)
+
+
+def http_date(at: float) -> str:
+    """Return a moment, in seconds since the epoch, as header fields give it (RFC 9110 section 5.6.7)."""
+    return _date_of(int(at))
+
+
+@lru_cache(maxsize=2)  # thousands of answers may be given within one second, or around its end
+def _date_of(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def http_head(status_line: str, fields: Mapping[str, str]) -> bytes:

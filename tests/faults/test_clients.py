@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ctypes
 import json
 import os
 import re
 import socket
 import struct
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -23,6 +26,10 @@ from pushgate.hub import Hub
 DEADLINE = 12.0
 HEARTBEAT = 2.0  # the shortest that may be configured
 TCP_REPAIR = 19  # linux/tcp.h; Python has no name for it
+SO_ATTACH_FILTER = 26  # asm-generic/socket.h; likewise
+
+# Two heartbeats, and what a busy machine may add; three would be too many.
+TWO_HEARTBEATS = 2.75 * HEARTBEAT
 
 WEBSOCKET = (
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -75,6 +82,17 @@ class Scene:
         await asyncio.get_running_loop().sock_sendall(client, request.encode())
         return client
 
+    @asynccontextmanager
+    async def streams(self) -> AsyncIterator[list[socket.socket]]:
+        """One client of every kind that is written to, each of which has got its first event."""
+        with ExitStack() as stack:
+            clients = []
+            for path, headers in EVERY_STREAM.values():
+                clients.append(stack.enter_context(await self.request(headers, path)))
+                await soon(lambda: self.hub.connections == len(clients))
+            await self.settled()
+            yield clients
+
     async def expect_nothing_left(self) -> None:
         """No stream, no gauge, no task; and the topic is not polled any more once its linger is over."""
         await soon(lambda: self.hub.connections == 0)
@@ -103,6 +121,23 @@ class Scene:
     def subscribers(self) -> float:
         text = self.gateway.metrics.text().decode()
         return sum(float(value) for value in re.findall(r"^pushgate_subscribers\{.*\} (\S+)$", text, re.MULTILINE))
+
+    def ended(self, reason: str) -> float:
+        """How many connections ended so."""
+        text = self.gateway.metrics.text().decode()
+        pattern = rf'^pushgate_disconnects_total\{{reason="{reason}",transport=".*"\}} (\S+)$'
+        return sum(float(value) for value in re.findall(pattern, text, re.MULTILINE))
+
+    async def settled(self) -> int:
+        """Return the version that stays, once everybody could have been told of it."""
+        polls = self.polls["/victim"]
+        await soon(lambda: self.polls["/victim"] > polls + 3)
+        latest = self.hub._channels["/victim"].history.latest
+        assert latest is not None and isinstance(latest.document, dict)
+        return latest.document["n"]
+
+    async def send(self, client: socket.socket, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(client, data)
 
     def metric(self, line: str) -> float:
         text = self.gateway.metrics.text().decode()
@@ -169,6 +204,50 @@ async def read_until(client: socket.socket, wanted: bytes) -> bytes:
     return received
 
 
+async def unplug(client: socket.socket) -> None:
+    """
+    Let nothing through to it any more, as if its cable were cut: its system throws away whatever comes.
+
+    What it says itself would still get through, so all that it has said must have arrived.
+    """
+    await soon(lambda: not unacknowledged(client))
+    nothing = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))  # linux/filter.h: BPF_RET, 0 bytes
+    try:
+        client.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(nothing)))
+    except OSError as error:
+        pytest.skip(f"this system cannot cut off a socket: {error}")
+
+
+def unacknowledged(client: socket.socket) -> int:
+    """Return how many segments are on their way to the server (linux/tcp.h: tcp_info)."""
+    return int.from_bytes(client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 28)[24:], sys.byteorder)
+
+
+def missed_beats(stream: Any) -> int:
+    """How many heartbeats fell into the time in which it takes nothing."""
+    return stream._missed_beats if hasattr(stream, "_missed_beats") else stream.missed_beats
+
+
+# Every way to follow a topic over a stream.
+EVERY_STREAM = {
+    "sse": ("/victim", SSE),
+    "compressed sse": ("/victim", SSE + "Accept-Encoding: gzip\r\n"),
+    "websocket": ("/victim", WEBSOCKET),
+    "shared sse": ("/-/events?topic=/victim", SSE),
+    "shared websocket": ("/-/ws?topic=/victim", WEBSOCKET),
+}
+
+
+async def read_numbers(client: socket.socket, *, until: int) -> list[int]:
+    """Return the numbers of all documents that it is told, in order, up to this one."""
+    received, numbers = bytearray(), list[int]()
+    async with asyncio.timeout(DEADLINE):
+        while until not in numbers:
+            received += await asyncio.get_running_loop().sock_recv(client, 2**20)
+            numbers = [int(number) for number in re.findall(rb'"n":(\d+),"padding":"x+"', received)]
+    return numbers
+
+
 class TestNeverReads:
     @STREAMS
     async def test_it_is_given_up(self, headers: str, scene: Scene) -> None:
@@ -187,6 +266,23 @@ class TestNeverReads:
             if subscriber.is_paused:
                 assert transport.get_write_buffer_size() <= waiting
             await scene.expect_nothing_left()
+        assert scene.ended("slow") == 1
+
+    @pytest.mark.parametrize("kind", ["sse", "websocket", "shared sse", "shared websocket"])
+    async def test_it_may_take_its_time(self, kind: str, scene: Scene) -> None:
+        """After three heartbeats it is still there; it reads what the kernel held, and one event makes it current."""
+        scene.padding = 100_000
+        path, headers = EVERY_STREAM[kind]
+        with await scene.request(headers, path, receive_buffer=4096) as client:
+            await soon(lambda: scene.hub.connections == 1)
+            [stream] = scene.hub.everyone()
+            await soon(lambda: missed_beats(stream) == 3)
+            scene.changing = False
+            assert scene.hub.everyone() == [stream]
+            version = await scene.settled()
+            seen = await read_numbers(client, until=version)
+        assert seen == sorted(set(seen)), "in order, none twice"
+        assert version - seen[-2] > 20, f"it was told of each: {seen}"
 
     async def test_nobody_else_waits_for_it(self, scene: Scene) -> None:
         """Beside it, a client that reads gets every change at once."""
@@ -244,6 +340,80 @@ class TestVanishesWithoutFin:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             one.close()
         await scene.expect_nothing_left()
+
+
+class TestIsUnplugged:
+    async def test_it_is_noticed_within_two_heartbeats(self, scene: Scene) -> None:
+        """Nobody says that they are gone, on whatever kind of stream; and a heartbeat had just arrived."""
+        scene.changing = False
+        async with scene.streams() as clients:
+            [*_, last] = scene.hub.everyone()
+            turn = last.turn
+            await soon(lambda: last.turn != turn)
+            for client in clients:
+                await unplug(client)
+            await soon(lambda: scene.hub.connections == 0, timeout=TWO_HEARTBEATS)
+            await scene.expect_nothing_left()
+        assert scene.ended("dead") == len(EVERY_STREAM)
+
+    async def test_while_it_is_told_of_changes(self, scene: Scene) -> None:
+        """Events that come all the time, until the buffers are full, hide nothing."""
+        scene.padding = 1000
+        async with scene.streams() as clients:
+            for client in clients:
+                await unplug(client)
+            await soon(lambda: scene.hub.connections == 0, timeout=TWO_HEARTBEATS)
+            await scene.expect_nothing_left()
+        assert scene.ended("dead") == len(EVERY_STREAM)
+
+    @pytest.mark.parametrize("path", ["/victim?", "/-/poll?topic=/victim&"], ids=["one topic", "many topics"])
+    async def test_while_it_waits_for_a_long_poll(self, path: str, scene: Scene) -> None:
+        """Nothing is written to it, so the kernel asks after it."""
+        scene.changing = False
+        with await scene.request("", f"{path}wait=0") as client:
+            answer = await read_until(client, b"]}")
+            cursor = re.search(rb"Pushgate-Cursor: (\S+)", answer)[1].decode()
+            await scene.send(client, f"GET {path}cursor={cursor}&wait=50 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            await soon(lambda: scene.hub.connections == 1)
+            await unplug(client)
+            await soon(lambda: scene.hub.connections == 0, timeout=TWO_HEARTBEATS)
+            await scene.expect_nothing_left()
+        assert scene.ended("dead") == 1
+
+    async def test_who_only_has_nothing_to_say_stays(self, scene: Scene) -> None:
+        """Three heartbeats at which its system is all that answers."""
+        scene.changing = False
+        async with scene.streams() as clients:
+            streams = scene.hub.everyone()
+            for _ in range(3):
+                turns = [stream.turn for stream in streams]
+                await soon(lambda turns=turns: all(one.turn != turn for one, turn in zip(streams, turns, strict=True)))
+            assert scene.hub.connections == len(clients)
+        await scene.expect_nothing_left()
+        assert scene.ended("client") == len(EVERY_STREAM)
+
+
+class TestPromisesToPing:
+    @pytest.mark.parametrize("path", ["/victim", "/-/ws?topic=/victim"], ids=["one topic", "many topics"])
+    async def test_who_breaks_the_promise_is_gone(self, path: str, scene: Scene) -> None:
+        """Two heartbeats without a message are too many, and a proxy's pings are none; who pings stays."""
+        scene.changing = False
+        with await scene.request(WEBSOCKET, path) as silent, await scene.request(WEBSOCKET, path) as faithful:
+            await soon(lambda: scene.hub.connections == 2)
+            ping, received = frame(0x81, b'{"op":"ping"}'), b""
+            for client in (silent, faithful):
+                await scene.send(client, ping)
+                await read_until(client, b'"ack"')
+            async with asyncio.timeout(DEADLINE):
+                while not received.endswith(b"\x03\xf0no ping"):
+                    received += await asyncio.get_running_loop().sock_recv(silent, 65536)
+                    await scene.send(silent, frame(0x89, b"a proxy") if b"no ping" not in received else b"")
+                    await scene.send(faithful, ping)
+            assert 1 <= received.count(b'"heartbeat"') <= 2
+            assert scene.hub.connections == 2, "it may still answer"
+            faithful.close()
+            await scene.expect_nothing_left()
+        assert scene.ended("no_ping") == scene.ended("client") == 1
 
 
 class TestReconnectsTooFast:
@@ -421,3 +591,14 @@ class TestPipelinesEverything:
                     while True:
                         await loop.sock_sendall(client, b"GET /victim HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
         await scene.expect_nothing_left()
+
+
+class TestIgnoresTheFarewell:
+    async def test_it_is_cut(self, scene: Scene) -> None:
+        """Whoever is told to leave and neither answers nor closes is gone anyway, and counted as sent away."""
+        scene.changing = False
+        async with scene.streams():
+            assert scene.gateway.departures is not None
+            scene.gateway.departures.begin(window=0.0)
+            await scene.expect_nothing_left()
+        assert scene.ended("drained") == len(EVERY_STREAM)

@@ -26,6 +26,7 @@ from aiohttp import web
 
 from pushgate.adapters.downstream.handover import (
     NOTSENT_BYTES,
+    Server,
     TakenOver,
     give_back,
     listen,
@@ -67,11 +68,25 @@ class Owner:
         self.resumes += 1
 
 
+class Silent(asyncio.Transport):
+    """A connection on which nothing happens; writes down what is asked about it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        self.asked.append(name)
+        return default
+
+    def close(self) -> None: ...
+
+
 class Gate:
     """A server that hands the sockets of ``/stream``, ``/upgrade`` and ``/park`` over, and answers everything else."""
 
     def __init__(self) -> None:
-        self.server = web.Server(self.handle, access_log=None, handler_cancellation=True)
+        self.server = Server(self.handle, access_log=None, handler_cancellation=True)
         self.owners: list[Owner] = []
         self.requests: list[weakref.ref[Any]] = []
         self.tail = b""
@@ -99,7 +114,7 @@ class Gate:
     def is_forgotten(self) -> bool:
         """Whether aiohttp holds nothing any more of the requests and connections that there were."""
         gc.collect()
-        handlers = [one for one in gc.get_objects() if type(one) is web.RequestHandler]
+        handlers = [one for one in gc.get_objects() if issubclass(type(one), web.RequestHandler)]
         return self.server.connections == [] and handlers == [] and not any(ref() for ref in self.requests)
 
     def answer(self, owner: Owner, text: bytes) -> None:
@@ -270,7 +285,7 @@ class TestStream:
                 outcome.append(take_over(request, Owner()))
                 return TakenOver()
 
-            server = web.Server(handle, access_log=None)
+            server = Server(handle, access_log=None)
             runner = web.ServerRunner(server, shutdown_timeout=0.1)
             await runner.setup()
             listener = listen("127.0.0.1", 0, heartbeat=HEARTBEAT)
@@ -446,8 +461,8 @@ class TestListener:
                     options = {
                         "TCP_NODELAY": 1,
                         "TCP_NOTSENT_LOWAT": NOTSENT_BYTES,
-                        "TCP_USER_TIMEOUT": 2 * HEARTBEAT * 1000,
-                        "TCP_KEEPIDLE": HEARTBEAT,
+                        "TCP_USER_TIMEOUT": 0,  # a stream's; it is looked after otherwise
+                        "TCP_KEEPIDLE": round(HEARTBEAT / 2),
                         "TCP_KEEPINTVL": round(HEARTBEAT / 4),
                         "TCP_KEEPCNT": 4,
                     }
@@ -458,6 +473,38 @@ class TestListener:
                 await hang_up(writer)
 
         run(test())
+
+    @pytest.mark.parametrize(("of", "asked"), [(Server, []), (web.Server, ["socket"])], ids=["ours", "aiohttp"])
+    def test_no_option_is_set_on_an_accepted_socket(self, run: Any, of: type[web.Server], asked: list[str]) -> None:
+        """aiohttp by itself asks for each socket, to set what the listener has already passed on."""
+
+        async def test() -> None:
+            async def handle(request: web.BaseRequest) -> web.StreamResponse:
+                raise AssertionError("nothing is asked for")
+
+            server = of(handle, access_log=None, tcp_keepalive=False)
+            handler, transport = server(), Silent()
+            handler.connection_made(transport)
+            assert transport.asked == asked
+            assert handler.transport is transport and server.connections == [handler]
+            handler.connection_lost(None)
+            await soon(lambda: server.connections == [])
+
+        run(test())
+
+    @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no TCP_USER_TIMEOUT")
+    @pytest.mark.parametrize("heartbeat", [2.0, 2.4, 3.0, 4.9, 5.0, 7.0, 15.0, 30.0, 100.0, 900.0])
+    def test_the_kernel_gives_up_within_two_heartbeats(self, heartbeat: float) -> None:
+        """It asks a connection that is never written to at least twice; the last question may come a little late."""
+        with listen("127.0.0.1", 0, heartbeat=heartbeat) as listener:
+
+            def option(name: str) -> int:
+                return listener.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+
+            questions, now = 1, option("TCP_KEEPIDLE")
+            while now < option("TCP_USER_TIMEOUT") / 1000 + 0.05:  # tcp_keepalive_timer() of Linux
+                questions, now = questions + 1, now + option("TCP_KEEPINTVL")
+            assert questions > 2 and now < 2 * heartbeat, "the last one is not asked any more"
 
     def test_ipv6(self) -> None:
         if not socket.has_ipv6:

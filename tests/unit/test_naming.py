@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from pushgate.errors import BadRequest, NoSuchTopic
 from pushgate.naming import (
+    MAX_KNOWN_LENGTH,
+    MAX_KNOWN_PATHS,
     MAX_QUERY_FIELDS,
     Router,
     Template,
@@ -187,3 +190,57 @@ def test_no_pattern_lets_a_dot_segment_in(path: str) -> None:
 def test_segments_survive_the_wire(segment: str) -> None:
     """What is written into a URL is read out of it."""
     assert unquote(encode_segment(segment)) == segment
+
+
+class Counting(Router[str]):
+    """A router that counts how often it had to look."""
+
+    looks = 0
+
+    def find(self, segments: Sequence[str]) -> tuple[str, dict[str, str]] | None:
+        self.looks += 1
+        return super().find(segments)
+
+
+def counting() -> Counting:
+    return Counting([(Template.parse("/rows/{id}", {}), "/rows/{id}")])
+
+
+def test_a_path_is_looked_up_once() -> None:
+    """Who asks for it gets parameters that are their own: what one does to them, nobody else sees."""
+    router = counting()
+    target, values = router.resolve("/rows/caf%C3%A9")
+    assert (target, values) == ("/rows/{id}", {"id": "caf\u00e9"})
+    values["id"] = "spoilt"
+    assert router.resolve("/rows/caf%C3%A9") == ("/rows/{id}", {"id": "caf\u00e9"})
+    assert router.looks == 1
+    assert router.resolve("/rows/caf\u00e9") == ("/rows/{id}", {"id": "caf\u00e9"})
+    assert router.looks == 2, "another spelling is another path"
+
+
+def test_a_path_that_leads_nowhere_is_not_remembered() -> None:
+    """Whoever makes paths up finds nothing, each time anew, and fills no memory."""
+    router = counting()
+    for path in ("/nowhere", "/rows/a%2Fb"):
+        for _ in range(2):
+            with pytest.raises(NoSuchTopic):
+                router.resolve(path)
+    assert router.looks == 2, "the second one is not even looked for"
+    assert router._recall.cache_info().currsize == 0
+
+
+def test_what_a_router_remembers_is_bounded() -> None:
+    """So many paths, the latest, and none that is long."""
+    router = counting()
+    for n in range(MAX_KNOWN_PATHS + 1):
+        router.resolve(f"/rows/{n}")
+    assert router._recall.cache_info().currsize == MAX_KNOWN_PATHS
+    before = router.looks
+    router.resolve(f"/rows/{MAX_KNOWN_PATHS}")
+    assert router.looks == before
+    router.resolve("/rows/0")
+    assert router.looks == before + 1, "it was forgotten first"
+    long = "/rows/" + "x" * MAX_KNOWN_LENGTH
+    for _ in range(2):
+        assert router.resolve(long) == ("/rows/{id}", {"id": "x" * MAX_KNOWN_LENGTH})
+    assert router.looks == before + 3

@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from pushgate.errors import NoSuchTopic, Overloaded
-from pushgate.packing import GZIP_HEADER, Parcel, joined
+from pushgate.packing import FLUSH, GZIP_HEADER, Parcel, joined
 from pushgate.values import Event, Status
 from pushgate.wire import (
     BLOCKS,
@@ -19,6 +19,7 @@ from pushgate.wire import (
     ack_message,
     envelope,
     heartbeat_event,
+    http_date,
     http_head,
     long_poll_body,
     problem_body,
@@ -118,6 +119,13 @@ def test_a_compressed_stream_says_the_same(forms: Forms) -> None:
     assert len(forms.deflated(LARGE_EVENT, "/t")) < len(forms.plain(LARGE_EVENT, "/t")) / 2
 
 
+@pytest.mark.parametrize("forms", [BLOCKS, MESSAGES], ids=["named", "unnamed"])
+@pytest.mark.parametrize("event", [LARGE_EVENT, BARE, EVENT])
+def test_a_compressed_event_is_complete_for_every_reader(event: Event, forms: Forms) -> None:
+    """What programs in Go inflate with hands nothing on before an empty stored block, so each event ends with one."""
+    assert forms.deflated(event, "/t").endswith(FLUSH)
+
+
 def test_a_compressed_message_says_the_same() -> None:
     """With RSV1, and without the last four bytes of what it is compressed to (RFC 7692 section 7.2.1)."""
     ((opcode, plain),) = read_frames(FRAMES.plain(LARGE_EVENT, "/t"))
@@ -188,6 +196,13 @@ def test_a_refusal_is_a_problem() -> None:
         None,
         {"code": "overloaded", "message": "full"},
     )
+
+
+def test_a_date_is_in_whole_seconds() -> None:
+    """A second that has not passed does not count, and after each the text is another."""
+    assert http_date(784111777.0) == http_date(784111777.999) == "Sun, 06 Nov 1994 08:49:37 GMT"
+    assert http_date(784111778.0) == "Sun, 06 Nov 1994 08:49:38 GMT"
+    assert http_date(784111777.5) == "Sun, 06 Nov 1994 08:49:37 GMT"
 
 
 def test_a_head_is_lines() -> None:

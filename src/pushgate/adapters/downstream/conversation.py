@@ -83,12 +83,13 @@ class Conversation:
         """
         Whether the client has broken its promise twice; asked at each heartbeat.
 
-        One that follows a message is kept. ``is_listening``: what the client says is read; otherwise nothing counts.
+        The first one after a message counts as kept. ``is_listening``: what the client says is read; otherwise nothing
+        counts.
         """
         if self._silent_beats is None or not self.is_open or not is_listening:
             return False
         self._silent_beats += 1
-        return self._silent_beats > 1 + MAX_MISSED_PINGS
+        return self._silent_beats > MAX_MISSED_PINGS
 
     def close(self, code: int, reason: str) -> None:
         """Say why, and wait a moment for the client's own close frame."""

@@ -16,7 +16,7 @@ from ...config.server import Server
 from ...errors import MethodNotAllowed, NoSuchTopic, OriginForbidden, Refusal
 from ...hub import Hub
 from ...identity import cookies_of
-from ...naming import RESERVED_QUERY, Router, decode_path, decode_query, origin_form
+from ...naming import RESERVED_QUERY, Router, decode_query, origin_form
 from ...negotiation import Ask, check_offered, negotiate
 from ...routes import Route
 from ...values import ANYBODY, Caller
@@ -116,10 +116,7 @@ class Front:
         base = self._settings.base_path
         if not path.startswith(base + "/"):
             raise NoSuchTopic(f"everything is under {base}/")
-        found = self._router.find(decode_path(path.removeprefix(base)))
-        if found is None:
-            raise NoSuchTopic("no route fits this path")
-        return found
+        return self._router.resolve(path.removeprefix(base))
 
     def _preflight(self, request: web.BaseRequest) -> Reply:
         try:

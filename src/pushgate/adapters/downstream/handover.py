@@ -13,8 +13,11 @@ import asyncio
 import socket
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.base_protocol import BaseProtocol
+
+from .pulse import be_patient
 
 # What the kernel may hold that the client has not been sent yet. Without it a client that never reads is given
 # megabytes of events that are stale by the time it reads them.
@@ -31,11 +34,12 @@ class TakenOver(web.StreamResponse):
         return None
 
 
-def take_over(request: web.BaseRequest, protocol: Any) -> asyncio.Transport | None:
+def take_over(request: web.BaseRequest, protocol: Any, *, is_parked: bool = False) -> asyncio.Transport | None:
     """
     Make ``protocol`` the owner of the request's socket and return the transport; None if the client has left.
 
-    The caller returns a TakenOver from its handler without waiting for anything in between.
+    The caller returns a TakenOver from its handler without waiting for anything in between. ``is_parked``: nothing
+    will be written until there is an answer, so the kernel has to find out whether somebody still waits for it.
     """
     handler = request.protocol
     transport = handler.transport
@@ -43,6 +47,8 @@ def take_over(request: web.BaseRequest, protocol: Any) -> asyncio.Transport | No
         return None
     # Whatever the kernel does not take at once pauses the writer: what waits is a cursor, never a backlog.
     transport.set_write_buffer_limits(high=0)
+    if not is_parked:
+        be_patient(transport)
     transport.set_protocol(protocol)
     handler.transport = None
     handler.connection_lost(None)
@@ -59,9 +65,9 @@ def may_go_on(request: web.BaseRequest) -> bool:
     Whether the socket may serve another request behind this one.
 
     Not if a body is still to come: nobody would read it, and it would be taken for a request; behind a proxy its answer
-    would go to whoever comes next.
+    would go to whoever comes next. Nor in HTTP/1.0, where a connection is kept only if the answer says so.
     """
-    return request.keep_alive and request.content.is_eof()
+    return request.keep_alive and request.version >= HttpVersion11 and request.content.is_eof()
 
 
 def take_over_upgraded(request: web.BaseRequest, protocol: Any) -> tuple[asyncio.Transport | None, bytes]:
@@ -100,12 +106,37 @@ def give_back(transport: asyncio.Transport, server: web.Server, pending: bytes, 
         handler.data_received(pending)
 
 
+class _AsAccepted(BaseProtocol):
+    """What aiohttp's protocols have in common, without the option that it sets on every socket by itself."""
+
+    __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+
+class _Receiver(web.RequestHandler, _AsAccepted):
+    """
+    aiohttp's reader of requests on a connection that ``listen`` has given its options.
+
+    Its ``super().connection_made`` finds ours in front of aiohttp's, which is all that the second base is for.
+    """
+
+    __slots__ = ()
+
+
+class Server(web.Server):
+    """aiohttp's server, for a socket of ``listen``: a connection is accepted without a system call for its options."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Receiver(self, loop=self._loop, **self._kwargs)
+
+
 def listen(host: str, port: int, *, heartbeat: float) -> socket.socket:
     """
     Return a listening socket whose options every accepted connection inherits, which costs nothing per connection.
 
-    A client that vanished without a word is noticed within three heartbeats: one until we write to it, two until the
-    kernel gives up on the bytes. It gives up as soon on a client that reads nothing at all, so it must not be sooner.
+    ``heartbeat``: within two of them the kernel gives up a connection from which nobody answers.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=4096, reuse_port=False)
@@ -115,12 +146,19 @@ def listen(host: str, port: int, *, heartbeat: float) -> socket.socket:
 
 
 def tune(listener: socket.socket, *, heartbeat: float) -> None:
-    """Set the options of the connections that will be accepted."""
+    """
+    Set the options of the connections that will be accepted.
+
+    A parked client is never written to, so the kernel asks after it, after half a heartbeat and then every quarter. It
+    gives up when it asks next after the user timeout, whatever the count is, and all that in whole seconds; together it
+    stays below two heartbeats, whatever the heartbeat is. Streams go without that timeout, since it ends whoever does
+    not read, too: heartbeats are written to them, and ``pulse.py`` looks whether those arrive.
+    """
     options = {
         "TCP_NODELAY": 1,
         "TCP_NOTSENT_LOWAT": NOTSENT_BYTES,
-        "TCP_USER_TIMEOUT": round(2 * heartbeat * 1000),
-        "TCP_KEEPIDLE": max(1, round(heartbeat)),
+        "TCP_USER_TIMEOUT": round(1.4 * heartbeat * 1000),
+        "TCP_KEEPIDLE": max(1, round(heartbeat / 2)),
         "TCP_KEEPINTVL": max(1, round(heartbeat / 4)),
         "TCP_KEEPCNT": 4,
     }

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
-from email.utils import formatdate
 from typing import ClassVar
 
 from aiohttp import web
@@ -25,7 +24,7 @@ from ...packing import FLUSH, stored
 from ...sets import Position, Standing
 from ...subscriber import MAX_MISSED_BEATS, Subscriber
 from ...values import Event, Parting, Transport
-from ...wire import envelope, http_head, problem_event, sse_retry
+from ...wire import envelope, http_date, http_head, problem_event, sse_retry
 from . import pulse
 from .handover import TakenOver, take_over
 from .replies import VARY, Reply
@@ -269,8 +268,7 @@ def open_stream(
     if transport is None:
         judgement.stop()
         return TakenOver()
-    now = formatdate(clock.wall(), usegmt=True)
-    head = http_head("200 OK", {**opening_fields(ask), **fields, "Date": now})
+    head = http_head("200 OK", {**opening_fields(ask), **fields, "Date": http_date(clock.wall())})
     connection.begin(transport, judgement, standings, head + opening_bytes(ask, sse_retry(retry)))
     return TakenOver()
 

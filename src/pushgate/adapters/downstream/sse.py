@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from email.utils import formatdate
 from typing import ClassVar
 
 from aiohttp import web
@@ -18,7 +17,7 @@ from ...negotiation import Ask
 from ...packing import GZIP_HEADER, stored
 from ...subscriber import Subscriber, pace_of
 from ...values import Transport
-from ...wire import BLOCKS, MESSAGES, Forms, http_head, problem_event, sse_retry
+from ...wire import BLOCKS, MESSAGES, Forms, http_date, http_head, problem_event, sse_retry
 from . import pulse
 from .handover import TakenOver, take_over
 from .replies import VARY, Reply, topic_fields
@@ -133,7 +132,7 @@ def open_stream(
     transport = take_over(request, stream)
     if transport is not None:
         own = opening_fields(ask)
-        head = http_head("200 OK", {**own, **topic_fields(channel), **fields, "Date": formatdate(now, usegmt=True)})
+        head = http_head("200 OK", {**own, **topic_fields(channel), **fields, "Date": http_date(now)})
         stream.begin(transport, ask.cursor, head + opening_bytes(ask, sse_retry(retry)))
     return TakenOver()
 
