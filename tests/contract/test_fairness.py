@@ -133,13 +133,17 @@ async def test_nothing_is_lost_between_the_steps(
             held[listener].apply(event)
         match chance.randrange(40):
             case 0:
-                slow = chance.choice(list(held))  # one that has been told, or one that has not
-                slow.pause_writing()
-                loop.call_later(chance.random() / 20, read_on, slow)
+                stop_reading(listener)  # in the middle of being written to
             case 1:
                 loop.call_soon(come)
             case 2 if len(held) > 200:
                 loop.call_soon(go)
+            case 3 | 4:
+                loop.call_soon(lambda: stop_reading(chance.choice(list(held))))  # perhaps before it was told
+
+    def stop_reading(listener: Listener) -> None:
+        listener.pause_writing()
+        loop.call_later(chance.random() / 20, read_on, listener)
 
     def read_on(listener: Listener) -> None:
         if listener in held:

@@ -17,7 +17,8 @@ import websockets
 from backends import PATIENCE, ScriptedBackend
 from gateways import Running, eventually, http_client, route, running_gateway
 from links import Link
-from proxies import EXAMPLES, PROXIES, Changes, Proxy, behind, linked
+from proxiedlinks import linked
+from proxies import EXAMPLES, PROXIES, Changes, Proxy, behind
 from transports import LongPoll
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
