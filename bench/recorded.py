@@ -15,7 +15,7 @@ import msgspec
 import uvloop
 
 from .backend import answer
-from .resources import Connection
+from .stock import Connection
 
 TYPES = {
     "csv": b"text/csv; charset=utf-8",

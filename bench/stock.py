@@ -1,5 +1,5 @@
 """
-A backend of many resources, each in many sizes: ``python -m bench.resources PORT``.
+A backend of many resources, each in many sizes: ``python -m bench.stock PORT``.
 
 GET /KIND/N answers one resource: ``event`` and ``still`` are objects of 2 KB, ``large`` one of 20 KB, and ``rows`` an
 array of keyed rows, 20 KB of them if N is even and 50 KB if it is odd, of which a fifth is new each time. What is new
