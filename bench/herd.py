@@ -149,7 +149,7 @@ def gateway(config: str, *, port: int) -> Iterator[Mortal]:
 
 @contextmanager
 def resources() -> Iterator[int]:
-    """The backend of many resources (resources.py); yields its port."""
+    """The backend of many resources (stock.py); yields its port."""
     (port,) = free_ports(1)
     with running_beside([sys.executable, "-m", "bench.stock", str(port)], port=port):
         yield port
