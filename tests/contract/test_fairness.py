@@ -34,8 +34,8 @@ LABOUR = bytes(30_000)
 
 
 def document(n: int) -> list[dict[str, Any]]:
-    """So large that a patch is smaller."""
-    return [{"id": "r", "n": n}, *({"id": f"r{k}", "n": k} for k in range(20))]
+    """So large that a patch is smaller, and a row longer each time, so that whoever misses a patch has another one."""
+    return [{"id": "r", "n": n}, *({"id": f"r{k}", "n": k} for k in range(20 + n))]
 
 
 class Listener(Subscriber):
