@@ -23,7 +23,7 @@ from .routes import Route, TopicName
 from .subscriber import Subscriber, Waiter
 from .values import Event, Mode, State, Status
 from .views import ViewRoute
-from .wave import Wave, wake
+from .wave import Wave, one_by_one, wake
 from .wire import Form, Frames, heartbeat_event, problem_event, status_event
 
 
@@ -158,17 +158,18 @@ class Channel:
     def appended(self, change: Change) -> None:
         self._frames.clear()
         self._wave.begin(change.before, change.after)
+        told: list[tuple[dict[Subscriber, None], bytes]] = []
         for (mode, form), lane in self._lanes.items():
             event = self.history.event(change, mode)
             if event is not None and lane:
-                self._fan_out(form(event, self.name.text), lane)
-            elif event is None:
-                for subscriber in lane:
-                    subscriber.passed()
+                told.append((lane, form(event, self.name.text)))
+                self._metrics.delivered(self.route.name, next(iter(lane)).transport_name, len(lane))
+            for subscriber in lane if event is None else ():
+                subscriber.passed()
+        self._wave.roll(told, is_patient=not change.after.is_end)
         for subscriber in self._live() if change.after.is_end else ():
             subscriber.finish()
-        for subscriber in list(self._behind):
-            self.catch_up(subscriber)
+        self._catch_up_all()
         wake(self._waiters)
 
     def send_away(self, refusal: Refusal) -> None:
@@ -185,15 +186,10 @@ class Channel:
             for subscriber in list(lane):
                 subscriber.note(data)
         for subscriber in self._behind:
-            if subscriber.is_paused:
+            if subscriber.is_paused or (self.has_document and subscriber.pace is None):  # or it is about to catch up
                 self._owed_status.add(subscriber)
             else:
                 subscriber.note(subscriber.form(event, self.name.text))
-
-    def _fan_out(self, data: bytes, lane: dict[Subscriber, None]) -> None:
-        one = next(iter(lane))  # all in a lane are of a kind
-        self._metrics.delivered(self.route.name, one.transport_name, len(lane))
-        self._wave.roll(lane, data, is_patient=one.is_patient and not self.history.is_ended)
 
     def start_over(self) -> None:
         """Something else will be published here from now on, and nobody has seen it yet."""
@@ -209,6 +205,12 @@ class Channel:
             subscriber.cursor = self.position(subscriber)
             self._remove(subscriber)
             self._behind[subscriber] = None
+
+    def _catch_up_all(self) -> None:
+        """Bring everybody up to date, those who share a position with other topics before anything else is said."""
+        for subscriber in [one for one in self._behind if not one.is_patient]:
+            self.catch_up(subscriber)
+        one_by_one(self._behind, self.catch_up)
 
     def catch_up(self, subscriber: Subscriber) -> None:
         """Bring a subscriber from its cursor to now and let it go live; on a cold topic it goes on waiting."""

@@ -9,8 +9,9 @@ Rule 3: to a handful it is told at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from .documents.changes import Version
 from .subscriber import Subscriber, Waiter
@@ -20,29 +21,49 @@ STEP = 50
 STEP_BYTES = 1_000_000
 
 
+T = TypeVar("T")
+
+
 def step_for(data: bytes) -> int:
     """Return to how many this much is written before it is others' turn."""
     return max(1, min(STEP, STEP_BYTES // (len(data) or 1)))
 
 
 def in_steps(work: Callable[[], bool]) -> None:
-    """Do the first step now, and the others each in a turn of the loop of its own; ``work`` says if there is more."""
-    if work():
-        asyncio.get_running_loop().call_soon(in_steps, work)
+    """
+    Do the first step now, and the others each in a turn of the loop of its own; ``work`` says if there is more.
+
+    A step that fails does not keep the others from theirs.
+    """
+    is_more = True
+    try:
+        is_more = work()
+    finally:
+        if is_more:
+            asyncio.get_running_loop().call_soon(in_steps, work)
 
 
-def wake(waiters: dict[Waiter, None]) -> None:
-    """Have all look again who wait now; whoever has left before it is its turn is let be."""
-    queue = list(waiters)
+def one_by_one(many: Iterable[T], serve: Callable[[T], None]) -> None:
+    """Serve each in its turn; who comes late may find that there is nothing left to do."""
+    queue = list(many)
     queue.reverse()
 
     def step() -> bool:
         for _ in range(min(STEP, len(queue))):
-            if (waiter := queue.pop()) in waiters:
-                waiter.wake()
+            serve(queue.pop())
         return bool(queue)
 
     in_steps(step)
+
+
+def wake(waiters: dict[Waiter, None]) -> None:
+    """Have all look again who wait now; whoever has left before it is its turn is let be."""
+
+    def look(waiter: Waiter) -> None:
+        if waiter in waiters:
+            waiter.wake()
+
+    one_by_one(waiters, look)
 
 
 class Wave:
@@ -68,12 +89,19 @@ class Wave:
         """Take note that somebody has been told of everything up to this version, the latest."""
         self._after = version
 
-    def roll(self, subscribers: Iterable[Subscriber], data: bytes, *, is_patient: bool) -> None:
-        """Let these be told; unless all are at once, they may leave or fall behind before it is their turn."""
-        queue = list(subscribers)
-        self._waiting.update(dict.fromkeys(queue, data))
-        queue.reverse()
-        in_steps(partial(self._step, queue, step_for(data) if is_patient else len(queue)))
+    def roll(self, lanes: Sequence[tuple[Collection[Subscriber], bytes]], *, is_patient: bool = True) -> None:
+        """
+        Let each of a lane be told the same; they may leave or fall behind before it is their turn, if they may wait.
+
+        Nobody is told before all of them are known to wait, since one that is told may make another fall behind.
+        """
+        for lane, data in lanes:
+            self._waiting.update(dict.fromkeys(lane, data))
+        for lane, data in lanes:
+            queue = list(lane)
+            queue.reverse()
+            may_wait = is_patient and all(subscriber.is_patient for subscriber in queue[:1])  # a lane is of one kind
+            in_steps(partial(self._step, queue, step_for(data) if may_wait else len(queue)))
 
     def drop(self, subscriber: Subscriber) -> None:
         """Do not tell this one; it has left, or will catch up by itself."""

@@ -113,6 +113,45 @@ async def test_who_follows_another_topic_does_not_wait_for_them(
                 one.leave()
 
 
+async def test_who_waits_for_the_first_document_does_not_keep_others_waiting(
+    backend: ScriptedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    After a restart everybody waits for the same poll; when it is there, they are told of it in steps as well.
+
+    What is said of the topic's state meanwhile comes after the document, whoever's turn it is.
+    """
+    heard: dict[Listener, bytes] = {}
+
+    def hears(listener: Listener, data: bytes) -> None:
+        if not heard:
+            change(small=1)
+            asyncio.get_running_loop().call_soon(channel.announced)
+        heard[listener] = heard.get(listener, b"") + data
+        zlib.crc32(LABOUR)
+
+    async with two_topics(backend, monkeypatch) as (gateway, channel, change):
+        many = [Listener(channel, mode="snapshot", hears=hears) for _ in range(MANY)]
+        async with connected("sse", gateway.base, "/small", emit="patch") as client:
+            await client.hear("snapshot")
+            for one in many:  # as on a topic without a document: behind, and nothing has been said to them
+                one.is_paused = True
+                one.join()
+                one.is_paused = False
+            change(big=1)
+            await client.hear("patch")
+            assert 0 < len(heard) < MANY
+
+            async def look() -> int:
+                return sum(data.endswith(b"\n\n") and b"event: status\n" in data for data in heard.values())
+
+            await eventually(look, lambda number: number == MANY)
+            assert all(data.count(b"event: ") == 2 for data in heard.values())
+            assert all(data.index(b"event: snapshot\n") < data.index(b"event: status\n") for data in heard.values())
+            for one in many:
+                one.leave()
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_nothing_is_lost_between_the_steps(
     seed: int, backend: ScriptedBackend, monkeypatch: pytest.MonkeyPatch

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
+
+import pytest
 
 from pushgate.documents.changes import Version
 from pushgate.subscriber import Subscriber, Waiter
@@ -15,13 +18,16 @@ OLD, NEW, NEWER = (Version(n, at=0.0, document=n) for n in (1, 2, 3))
 class Listener:
     """Somebody who writes down what it is told, and may do something else at that."""
 
-    def __init__(self, wave: Wave | None = None) -> None:
+    def __init__(self, wave: Wave | None = None, *, is_patient: bool = True) -> None:
         self.heard: list[bytes] = []
         self.wave = wave
+        self.is_patient = is_patient
+        self.sees: Callable[[], None] = lambda: None
         self.drops: list[Listener] = []
 
     def send(self, data: bytes) -> None:
         self.heard.append(data)
+        self.sees()
         for other in self.drops:
             assert self.wave is not None
             self.wave.drop(as_subscriber(other))
@@ -34,11 +40,15 @@ def as_subscriber(listener: Listener) -> Subscriber:
     return cast("Subscriber", listener)
 
 
+def lane_of(listeners: list[Listener], data: bytes) -> tuple[list[Subscriber], bytes]:
+    return [as_subscriber(listener) for listener in listeners], data
+
+
 def rolled(listeners: list[Listener], data: bytes = b"new", *, is_patient: bool = True) -> Wave:
     wave = Wave()
     wave.reach(OLD)
     wave.begin(OLD, NEW)
-    wave.roll(map(as_subscriber, listeners), data, is_patient=is_patient)
+    wave.roll([lane_of(listeners, data)], is_patient=is_patient)
     return wave
 
 
@@ -86,7 +96,7 @@ async def test_a_change_is_told_to_all_before_the_next_one() -> None:
     wave = rolled(listeners)
     wave.begin(NEW, NEWER)
     assert all(listener.heard == [b"new"] for listener in listeners)
-    wave.roll(map(as_subscriber, listeners), b"newer", is_patient=True)
+    wave.roll([lane_of(listeners, b"newer")])
     while len(listeners[-1].heard) < 2:  # noqa: ASYNC110 (likewise)
         await asyncio.sleep(0)
     for _ in range(10):  # steps of the first change that find nothing left to do
@@ -94,10 +104,43 @@ async def test_a_change_is_told_to_all_before_the_next_one() -> None:
     assert all(listener.heard == [b"new", b"newer"] for listener in listeners)
 
 
-def test_who_cannot_wait_is_told_at_once() -> None:
-    listeners = [Listener() for _ in range(3 * STEP)]
-    rolled(listeners, is_patient=False)
+@pytest.mark.parametrize(("lane", "wave"), [(False, True), (True, False)], ids=["a lane", "a change"])
+def test_who_cannot_wait_is_told_at_once(lane: bool, wave: bool) -> None:
+    """Because of what it is, or of what there is to tell."""
+    listeners = [Listener(is_patient=lane) for _ in range(3 * STEP)]
+    rolled(listeners, is_patient=wave)
     assert all(listener.heard for listener in listeners)
+
+
+def test_nobody_is_told_before_all_are_known_to_wait() -> None:
+    """The first of one lane, when it is told, may make one of another fall behind, and that one stands at the old."""
+    wave, first, other = Wave(), Listener(), Listener()
+    stood: list[Version | None] = []
+    first.sees = lambda: stood.append(wave.version_of(as_subscriber(other)))
+    wave.reach(OLD)
+    wave.begin(OLD, NEW)
+    wave.roll([lane_of([first], b"patch"), lane_of([other], b"snapshot")])
+    assert stood == [OLD]
+    assert (first.heard, other.heard) == ([b"patch"], [b"snapshot"])
+
+
+@pytest.mark.parametrize("place", [0, 2 * STEP])
+async def test_one_that_fails_does_not_keep_the_others_from_theirs(place: int) -> None:
+    """A defect of one listener is not everybody's."""
+    listeners = [Listener() for _ in range(3 * STEP)]
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(str(what["exception"])))
+
+    def fail() -> None:
+        raise RuntimeError("broken")
+
+    listeners[place].sees = fail
+    try:
+        rolled(listeners)
+    except RuntimeError as error:
+        complaints.append(str(error))
+    await all_told(listeners)
+    assert complaints == ["broken"]
 
 
 def test_the_more_there_is_to_write_the_fewer_are_told_at_a_time() -> None:

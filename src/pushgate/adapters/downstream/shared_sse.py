@@ -37,7 +37,7 @@ class EventConnection:
     """One SSE client that follows many topics; the protocol of its socket."""
 
     __slots__ = (
-        *("_clock", "_form", "_hub", "_is_deflated", "_is_named", "_is_paused", "_is_resting", "_judgement"),
+        *("_clock", "_form", "_hub", "_is_deflated", "_is_named", "_is_paused", "_judgement", "_rest_alarm"),
         *("_last_change", "_loop", "_missed_beats", "_pieces", "_position", "_subscriptions", "_table", "_throttle"),
         *("_transport", "heartbeat", "parting", "turn"),
     )
@@ -60,7 +60,7 @@ class EventConnection:
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._is_paused = False
-        self._is_resting = False  # it was told of a change so short a while ago that the next one has to wait
+        self._rest_alarm: asyncio.TimerHandle | None = None  # while the next change has to wait, since it was just told
         self._throttle = ask.throttle
         self._missed_beats = 0
         self.heartbeat = ask.heartbeat
@@ -100,7 +100,7 @@ class EventConnection:
                 continue
             subscription = Subscription(self, seat.channel, seat.mode, self._form, standing.weight)
             subscription.is_terse = self._throttle is not None
-            subscription.is_paused = self._is_paused or self._is_resting
+            subscription.is_paused = self._is_paused or self._rest_alarm is not None
             self._subscriptions[subscription] = None
             seat.channel.join(subscription, standing.cursor, opening=b"")
             subscription.passed()
@@ -158,14 +158,13 @@ class EventConnection:
 
     def _rest(self) -> None:
         """Leave the topics alone for as long as the client wants; they have one position, so they rest together."""
-        if self._throttle is not None and not self._is_resting:
-            self._is_resting = True
+        if self._throttle is not None and self._rest_alarm is None:
+            self._rest_alarm = self._loop.call_later(self._throttle, self._rouse)
             self._pause_all()
-            self._loop.call_later(self._throttle, self._rouse)
 
     def _rouse(self) -> None:
-        self._is_resting = False
-        if self._transport is not None and not self._is_paused:
+        self._rest_alarm = None
+        if not self._is_paused:
             self._resume_all()
 
     def _pause_all(self) -> None:
@@ -232,7 +231,7 @@ class EventConnection:
     def resume_writing(self) -> None:
         self._is_paused = False
         self._missed_beats = 0
-        if not self._is_resting:
+        if self._rest_alarm is None:
             self._resume_all()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -240,6 +239,8 @@ class EventConnection:
             return
         self._transport = None
         self._hub.exit(self)
+        if self._rest_alarm is not None:
+            self._rest_alarm.cancel()
         if self._judgement is not None:
             self._judgement.stop()
             self._judgement = None
