@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Iterator
 
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, Side, State
+
+from ...errors import BadRequest
+from .messages import Message, Ping, read_message
 
 # Clients say little: a subscription, a ping. More than this is a mistake or an attack.
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -52,13 +56,29 @@ class Conversation:
                 self._protocol.extensions = [_inflater()]
         return self._protocol
 
-    def receive(self, data: bytes) -> list[bytes]:
-        """Take in what the client sent and return its whole messages; pings and closes are answered here."""
+    def receive(self, data: bytes) -> Iterator[Message]:
+        """
+        Take in what the client sent, and yield its messages as long as the conversation is open.
+
+        Pings and closes are answered here, and what cannot be understood ends the conversation.
+        """
         protocol = self.protocol
         protocol.receive_data(data)
-        messages = [self._assemble(event) for event in protocol.events_received() if isinstance(event, Frame)]
+        texts = [self._assemble(event) for event in protocol.events_received() if isinstance(event, Frame)]
         self.flush()
-        return [message for message in messages if message is not None]
+        for text in texts:
+            if text is not None and self.is_open and (message := self._understand(text)):
+                yield message
+
+    def _understand(self, text: bytes) -> Message | None:
+        try:
+            message = read_message(text)
+        except BadRequest as refusal:
+            self.close(CloseCode.POLICY_VIOLATION, refusal.message)
+            return None
+        if isinstance(message, Ping) or self._silent_beats is not None:
+            self._silent_beats = 0  # who has sent a ping of its own accord promises to go on saying something
+        return message
 
     def _assemble(self, frame: Frame) -> bytes | None:
         if frame.opcode is Opcode.BINARY:
@@ -73,11 +93,6 @@ class Conversation:
             self.close(CloseCode.INVALID_DATA, "messages are UTF-8")
             return None
         return message
-
-    def heard(self, *, is_ping: bool) -> None:
-        """Take note of a message: who has sent a ping of its own accord promises to go on saying something."""
-        if is_ping or self._silent_beats is not None:
-            self._silent_beats = 0
 
     def has_fallen_silent(self, *, is_listening: bool) -> bool:
         """
@@ -124,6 +139,20 @@ class Conversation:
     def _end_soon(self, transport: asyncio.Transport, delay: float) -> None:
         if self._closing is None:
             self._closing = asyncio.get_running_loop().call_later(delay, transport.abort)
+
+    def pause_reading(self) -> None:
+        """Who does not read is not listened to either: the answers to its pings would pile up."""
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.transport is not None:
+            self.transport.resume_reading()
+
+    def abort(self) -> None:
+        """Cut the connection without a word."""
+        if self.transport is not None:
+            self.transport.abort()
 
     def end(self) -> None:
         self.transport = None

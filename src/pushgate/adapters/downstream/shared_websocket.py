@@ -28,7 +28,7 @@ from . import pulse
 from .conversation import Conversation
 from .extensions import accepted_extension
 from .handover import TakenOver, take_over_upgraded
-from .messages import Auth, Ping, Send, Subscribe, Unsubscribe, read_message
+from .messages import Auth, Message, Ping, Send, Subscribe, Unsubscribe
 from .shared import SHARED_FRAMES, Host, Seat, Table
 from .websocket import accept_head
 
@@ -153,8 +153,7 @@ class SharedSocket:
         pulse.check(self, self._conversation.transport, silence)
 
     def abort(self) -> None:
-        if self._conversation.transport is not None:
-            self._conversation.transport.abort()
+        self._conversation.abort()
 
     def farewell(self, *, retry_after: float) -> None:
         """End the stream because the gateway goes away; the client shall come back after so many seconds."""
@@ -175,16 +174,13 @@ class SharedSocket:
     # What the transport says.
 
     def pause_writing(self) -> None:
-        """Who does not read is not listened to either: the answers to its pings would pile up."""
         self._is_paused = True
         for subscription in self._subscriptions.values():
             subscription.pause_writing()
-        if self._conversation.transport is not None:
-            self._conversation.transport.pause_reading()
+        self._conversation.pause_reading()
 
     def resume_writing(self) -> None:
-        if self._conversation.transport is not None:
-            self._conversation.transport.resume_reading()
+        self._conversation.resume_reading()
         self._is_paused = False
         self._missed_beats = 0
         for subscription in self._subscriptions.values():
@@ -198,8 +194,10 @@ class SharedSocket:
 
     def data_received(self, data: bytes) -> None:
         for message in self._conversation.receive(data):
-            if self._conversation.is_open:
-                self._hear(message)
+            try:
+                self._obey(message)
+            except Refusal as refusal:
+                self._decline(message, refusal)
         if not self._conversation.is_open:
             self._fall_silent()
 
@@ -214,20 +212,7 @@ class SharedSocket:
 
     # What the client says.
 
-    def _hear(self, text: bytes) -> None:
-        try:
-            message = read_message(text)
-        except BadRequest as refusal:
-            self._close(CloseCode.POLICY_VIOLATION, refusal.message)
-            return
-        self._conversation.heard(is_ping=isinstance(message, Ping))
-        try:
-            self._obey(message)
-        except Refusal as refusal:
-            topic = message.topic if isinstance(message, Subscribe | Unsubscribe | Send) else None
-            self._send(text_frame(problem_message(refusal, ref=message.ref, at=self._clock.wall(), topic=topic)))
-
-    def _obey(self, message: Subscribe | Unsubscribe | Auth | Send | Ping) -> None:
+    def _obey(self, message: Message) -> None:
         match message:
             case Ping():
                 self._acknowledge(message)
@@ -257,6 +242,10 @@ class SharedSocket:
             raise BadRequest("this connection does not follow that topic")
         self.drop(known)
         self._acknowledge(message)
+
+    def _decline(self, message: Message, refusal: Refusal) -> None:
+        topic = message.topic if isinstance(message, Subscribe | Unsubscribe | Send) else None
+        self._send(text_frame(problem_message(refusal, ref=message.ref, at=self._clock.wall(), topic=topic)))
 
     def _acknowledge(self, message: Subscribe | Unsubscribe | Ping) -> None:
         self._send(text_frame(ack_message(ref=message.ref, at=self._clock.wall())))

@@ -29,7 +29,7 @@ from . import pulse
 from .conversation import Conversation
 from .extensions import accepted_extension
 from .handover import TakenOver, take_over_upgraded
-from .messages import Auth, Ping, Send, Subscribe, Unsubscribe, read_message
+from .messages import Auth, Message, Ping, Send, Subscribe, Unsubscribe
 from .replies import topic_fields
 
 SUBPROTOCOL = "pushgate.v1"
@@ -106,8 +106,7 @@ class WebSocketStream(Subscriber):
         pulse.check(self, self._conversation.transport, silence)
 
     def abort(self) -> None:
-        if self._conversation.transport is not None:
-            self._conversation.transport.abort()
+        self._conversation.abort()
 
     def farewell(self, *, retry_after: float) -> None:
         self._close(CloseCode.SERVICE_RESTART, f"retry_after_ms={round(retry_after * 1000)}", parting="drained")
@@ -121,20 +120,19 @@ class WebSocketStream(Subscriber):
     # What the transport says.
 
     def pause_writing(self) -> None:
-        """Who does not read is not listened to either: the answers to its pings would pile up."""
         super().pause_writing()
-        if self._conversation.transport is not None:
-            self._conversation.transport.pause_reading()
+        self._conversation.pause_reading()
 
     def resume_writing(self) -> None:
-        if self._conversation.transport is not None:
-            self._conversation.transport.resume_reading()
+        self._conversation.resume_reading()
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         for message in self._conversation.receive(data):
-            if self._conversation.is_open:
-                self._hear(message)
+            try:
+                self._obey(message)
+            except Refusal as refusal:
+                self._decline(message, refusal)
         if not self._conversation.is_open:
             self._fall_silent()
 
@@ -149,19 +147,7 @@ class WebSocketStream(Subscriber):
 
     # What the client says.
 
-    def _hear(self, text: bytes) -> None:
-        try:
-            message = read_message(text)
-        except BadRequest as refusal:
-            self._close(CloseCode.POLICY_VIOLATION, refusal.message)
-            return
-        self._conversation.heard(is_ping=isinstance(message, Ping))
-        try:
-            self._obey(message)
-        except Refusal as refusal:
-            self.send(text_frame(problem_message(refusal, ref=message.ref, at=self._clock.wall())))
-
-    def _obey(self, message: Subscribe | Unsubscribe | Auth | Send | Ping) -> None:
+    def _obey(self, message: Message) -> None:
         match message:
             case Ping():
                 self._acknowledge(message)
@@ -186,6 +172,9 @@ class WebSocketStream(Subscriber):
     def _check_topic(self, topic: str) -> None:
         if topic != self.channel.name.text:
             raise BadRequest(f"this connection follows {self.channel.name.text} and no other topic")
+
+    def _decline(self, message: Message, refusal: Refusal) -> None:
+        self.send(text_frame(problem_message(refusal, ref=message.ref, at=self._clock.wall())))
 
     def _acknowledge(self, message: Subscribe | Unsubscribe | Ping) -> None:
         self.send(text_frame(ack_message(ref=message.ref, at=self._clock.wall())))
@@ -250,7 +239,8 @@ class Refused:
         self._conversation.close(refusal.close_code, reason_of(refusal))
 
     def data_received(self, data: bytes) -> None:
-        self._conversation.receive(data)
+        for _ in self._conversation.receive(data):
+            pass  # it is over
 
     def eof_received(self) -> bool:
         return False
