@@ -49,8 +49,9 @@ KEEP_ALIVE = 75.0
 # A request line holds at most a path, a query and a cursor; or the names of hundreds of topics, each with its cursor.
 MAX_LINE_BYTES = 64 * 1024
 
-# Requests that are still under way when everybody has left, or has had the time to, are given no more than this.
-CUT_AFTER = 0.5
+# Requests that are still under way when everybody has left, or has had the time to, are given no more than this, so
+# that the process ends within the window and the grace that are configured.
+CUT_AFTER = 0.05
 
 
 class Gateway:

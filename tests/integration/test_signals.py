@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -70,6 +71,27 @@ def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def process_of(gateway: GatewayProcess) -> Any:
     assert gateway.process is not None
     return gateway.process
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell what a process handles")
+def test_signals_are_obeyed_while_it_starts() -> None:
+    """SIGHUP is no reason to end before the file was read, and SIGTERM is one, also for a container's first process."""
+    with subprocess.Popen([PUSHGATE, "run", "-c", "-"], stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        status = Path(f"/proc/{process.pid}/status")
+        deadline = time.monotonic() + READY_WITHIN
+        while not is_handled(signal.SIGTERM, status.read_text()):
+            assert time.monotonic() < deadline, "it handles no SIGTERM while it reads its configuration"
+            time.sleep(0.02)
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(READY_WITHIN) == 128 + signal.SIGTERM
+
+
+def is_handled(number: signal.Signals, status: str) -> bool:
+    """Whether a process has said what to do when this signal comes (proc(5), SigCgt)."""
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def run(file: ConfigFile = "gateway.yaml") -> None:
     """Poll the backends and push what changes, until SIGTERM or Ctrl-C; a second one does not wait for anybody."""
+    _listen_to_signals()
     source = original(file)
     config = require_config(file, source)
     from ..gateway import Gateway
@@ -32,6 +33,18 @@ def run(file: ConfigFile = "gateway.yaml") -> None:
     except OSError as error:
         print(f"pushgate: cannot listen: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+def _listen_to_signals() -> None:
+    """
+    Obey signals before there is anything to drain or to reload.
+
+    Nobody else does: to the first process of a container an unhandled SIGTERM says nothing, and to all others SIGHUP
+    means to end.
+    """
+    signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
+    if hasattr(signal, "SIGHUP"):  # not on Windows
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the file is about to be read
 
 
 async def _until_told(gateway: Gateway) -> None:
