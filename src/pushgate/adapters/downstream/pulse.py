@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from struct import Struct
 
 from ...subscriber import Stream
@@ -38,37 +36,33 @@ def is_dead(transport: asyncio.Transport, silence: float) -> bool:
 
     False where the system does not tell.
     """
-    with _borrowed(transport) as sock:
-        if sock is None or not hasattr(socket, "TCP_INFO"):
-            return False
-        retransmits, probes, unacknowledged, milliseconds = _TCP_INFO.unpack(
-            sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-        )
+    if not hasattr(socket, "TCP_INFO") or (sock := _borrow(transport)) is None:
+        return False
+    try:
+        told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    finally:
+        sock.detach()
+    retransmits, probes, unacknowledged, milliseconds = _TCP_INFO.unpack(told)
     is_unanswered = probes >= REPETITIONS or (unacknowledged > 0 and retransmits >= REPETITIONS)
     return bool(is_unanswered and milliseconds >= silence * 1000)
 
 
 def be_patient(transport: asyncio.Transport) -> None:
     """Have the kernel wait for a client that does not read for as long as its system answers; others are found here."""
-    with _borrowed(transport) as sock:
-        if sock is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
+    if not hasattr(socket, "TCP_USER_TIMEOUT") or (sock := _borrow(transport)) is None:
+        return
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
+    finally:
+        sock.detach()
 
 
-@contextmanager
-def _borrowed(transport: asyncio.Transport) -> Iterator[socket.socket | None]:
+def _borrow(transport: asyncio.Transport) -> socket.socket | None:
     """
-    Lend the socket of a transport; None if it has gone.
+    Return the socket of a transport, to be detached again; None if it has gone.
 
     uvloop shows one that can tell no more than its number.
     """
     sock = transport.get_extra_info("socket")
     number = -1 if sock is None else sock.fileno()
-    if number < 0:
-        yield None
-        return
-    lent = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=number)
-    try:
-        yield lent
-    finally:
-        lent.detach()
+    return None if number < 0 else socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=number)

@@ -19,9 +19,9 @@ from ...channel import Channel
 from ...clock import Clock
 from ...documents.changes import encode
 from ...documents.cursors import Cursor, family_of, scope_of
-from ...errors import BadRequest, NoSuchTopic, Refusal
+from ...errors import BadRequest, Refusal
 from ...hub import Hub
-from ...naming import RESERVED_QUERY, Router, decode_path, decode_query
+from ...naming import RESERVED_QUERY, Router, decode_query
 from ...negotiation import Ask, check_offered, read_mode
 from ...routes import Route, TopicName
 from ...sets import Member, Recognition, Standing, continued, resume, scope_of_set
@@ -124,10 +124,7 @@ class Host:
 
     def _find(self, topic: str, caller: Caller) -> tuple[Route | ViewRoute, TopicName]:
         path, _, query = topic.partition("?")
-        found = self.router.find(decode_path(path))
-        if found is None:
-            raise NoSuchTopic("no route fits this path")
-        route, values = found
+        route, values = self.router.resolve(path)
         controls = decode_query(query)
         for reserved in sorted(RESERVED_QUERY & controls.keys()):
             raise BadRequest(f"{reserved!r} is no part of a topic's name; it is said beside it")
