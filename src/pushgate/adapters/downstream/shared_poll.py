@@ -29,7 +29,7 @@ from .handover import TakenOver, has_more, may_go_on, take_over
 from .parking import ParkedConnection
 from .replies import JSON, VARY, Reply, whole
 from .shared import Declined, Judgement, Seat, Table, Watch, addressed
-from .short_poll import refusal_for
+from .short_poll import refusal_for, settle
 
 # An event, and the name of its topic.
 Told = tuple[Event, str]
@@ -235,7 +235,7 @@ async def _first(question: SharedQuestion, *, wait: float) -> Reply:
     """Answer somebody who has no cursor yet: every document there is; raises a Refusal if there will be none."""
     channels = [seat.channel for seat in question.table.seats]
     longest = max(channel.route.timeout for channel in channels)
-    await _settle(channels, timeout=min(wait or longest, MAX_WAIT))
+    await settle(*channels, timeout=min(wait or longest, MAX_WAIT))
     question.stand([Standing()] * len(channels))
     now = question.clock.wall()
     missing = [channel for channel in channels if not channel.has_document and not channel.feed.topic.is_polling]
@@ -247,21 +247,3 @@ async def _first(question: SharedQuestion, *, wait: float) -> Reply:
     if reply.status == 204 and len(missing) == len(channels) and (refusal := refusal_for(channels[0], now=now)):
         raise refusal
     return reply
-
-
-async def _settle(channels: Sequence[Channel], *, timeout: float) -> None:
-    """Wait, as one listener among all, for the polls under way of those without a document, once for all of them."""
-    for channel in channels:
-        channel.joined()
-    try:
-        topics = [(channel, channel.feed.topic) for channel in channels]
-        polls = {
-            channel.settlement()
-            for channel, topic in topics
-            if topic.is_catching_up or (topic.is_polling and not channel.has_document)
-        }
-        if polls:
-            await asyncio.wait(polls, timeout=timeout)
-    finally:
-        for channel in channels:
-            channel.left()

@@ -14,22 +14,24 @@ from ...values import ABSENT
 from .replies import JSON, Reply, topic_fields, whole
 
 
-async def settle(channel: Channel, *, timeout: float) -> None:
+async def settle(*channels: Channel, timeout: float) -> None:
     """
-    Wait, as one listener among all, for the poll under way if there is no document, or only one that is overdue.
+    Wait, as one listener among all, for the polls under way of topics with no document, or only one that is overdue.
 
-    All who wait share that poll. While the upstream is being left alone after failures there is none to wait for. When
-    a reload makes the topic anew meanwhile, there is one more.
+    All who wait share those polls. While an upstream is being left alone after failures there is none to wait for. When
+    a reload makes a topic anew meanwhile, there is one more.
     """
-    channel.joined()
+    for channel in channels:
+        channel.joined()
     try:
         async with asyncio.timeout(timeout):
-            while _is_awaited(channel):
-                await asyncio.wait([channel.settlement()])
+            while polls := [channel.settlement() for channel in channels if _is_awaited(channel)]:
+                await asyncio.wait({*polls})  # views share their parent's
     except TimeoutError:
         pass  # whoever asks looks at what there is
     finally:
-        channel.left()
+        for channel in channels:
+            channel.left()
 
 
 def _is_awaited(channel: Channel) -> bool:
