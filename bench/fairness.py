@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .herd import Herd, ask, gateway, herd, resources
+from .generator import Generator
+from .herd import ask, gateway, herd, resources
 from .servers import build, free_ports
 from .table import Figure, Finding
 
@@ -94,7 +95,7 @@ def measure(folder: Path, *, subscribers: int, seconds: float, rounds: int) -> I
     yield from _findings(seen[False], seen[True], subscribers=subscribers)
 
 
-def _round(seen: Seen, herds: list[Herd], port: int, *, seconds: float) -> None:
+def _round(seen: Seen, herds: list[Generator], port: int, *, seconds: float) -> None:
     """Watch the small topic, the quiet one, and perhaps the big one."""
     for one in herds:
         one.say(f"count {ENDLESS} {seconds}")

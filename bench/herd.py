@@ -19,32 +19,12 @@ from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
+from .generator import Generator, generating
 from .machine import pinned
 from .servers import Mode, Server, free_ports, running_beside
 
 END_WITHIN = 10.0
 SETTLE_WITHIN = 30.0
-
-
-@dataclass(slots=True)
-class Herd:
-    """Clients that know where they stand; what can be said to them, and what they answer, is told in herd.c."""
-
-    process: subprocess.Popen[str]
-
-    def say(self, text: str) -> None:
-        assert self.process.stdin is not None, "it is a pipe"
-        self.process.stdin.write(f"{text}\n")
-        self.process.stdin.flush()
-
-    def hear(self) -> dict[str, Any]:
-        assert self.process.stdout is not None, "it is a pipe"
-        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return answer
-
-    def ask(self, text: str) -> dict[str, Any]:
-        self.say(text)
-        return self.hear()
 
 
 @contextmanager
@@ -59,21 +39,12 @@ def herd(
     width: int = 128,
     is_eager: bool = False,
     is_dumping: bool = False,
-) -> Iterator[Herd]:
+) -> Iterator[Generator]:
     """Open so many streams, and return once each has had its first event; they are closed with the context."""
     options = ["eager" if is_eager else "obedient", *(["dump"] if is_dumping else [])]
     command = [binary, mode, port, path, clients, topics, width, *options]
-    with pinned(to_server_core=False):
-        process = subprocess.Popen([*map(str, command)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    with process:
-        assert process.stdin is not None and process.stdout is not None, "they are pipes"
-        try:
-            ready = process.stdout.readline().split()
-            if ready != ["READY", str(clients)]:
-                raise RuntimeError(f"{mode} {path}: the herd said {ready} instead of READY {clients}")
-            yield Herd(process)
-        finally:
-            process.stdin.close()
+    with generating(f"{mode} {path}", command, clients=clients) as generator:
+        yield generator
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any, Literal
 
+from .generator import Generator, generating
 from .machine import pinned
 from .servers import Mode, Server
 
@@ -31,26 +32,12 @@ class Clients:
     """The clients of one server, all open."""
 
     server: Server
-    process: subprocess.Popen[str]
+    fan: Generator
     compressed: int  # of them, who were promised it
     is_long_poll: bool
 
     def ask(self, text: str) -> dict[str, Any]:
-        self.say(text)
-        return self.hear()
-
-    def say(self, text: str) -> None:
-        assert self.process.stdin is not None, "it is a pipe"
-        self.process.stdin.write(f"{text}\n")
-        self.process.stdin.flush()
-
-    def hear(self) -> dict[str, Any]:
-        assert self.process.stdout is not None, "it is a pipe"
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.server.name}: the load generator ended: {self.process.poll()}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        return self.fan.ask(text)
 
     def deliver(self, events: int, size: int, *, every: float) -> tuple[dict[str, float], float]:
         """
@@ -63,9 +50,9 @@ class Clients:
         before, begin = self.server.cpu(), perf_counter()
         for n in range(events):
             sleep(max(0.0, begin + n * every - perf_counter()))
-            self.say(f"more {PATIENCE}")
+            self.fan.say(f"more {PATIENCE}")
             self.server.publish(size)
-            if lacking := self.hear()["lacking"]:
+            if lacking := self.fan.hear()["lacking"]:
                 raise RuntimeError(f"{self.server.name}: an event of {size} bytes did not reach {lacking:.0f} clients")
             if self.is_long_poll:
                 rest(self.server)
@@ -98,18 +85,9 @@ class Load:
         if kind == "longpoll":
             assert server.long_poll is not None, "the caller asks only servers that can be polled"
             command = [*command[:4], server.long_poll.first, number, server.long_poll.next, server.long_poll.fields]
-        with pinned(to_server_core=False):
-            process = subprocess.Popen([*map(str, command)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        with process:
-            assert process.stdin is not None and process.stdout is not None, "they are pipes"
-            try:
-                ready = process.stdout.readline().split()
-                if ready[:2] != ["READY", str(number)]:
-                    raise RuntimeError(f"{server.name} {kind}: fan said {ready} instead of READY {number}")
-                rest(server)
-                yield Clients(server, process, int(ready[2]), is_long_poll=kind == "longpoll")
-            finally:
-                process.stdin.close()
+        with generating(f"{server.name} {kind}", command, clients=number) as fan:
+            rest(server)
+            yield Clients(server, fan, int(fan.ready[2]), is_long_poll=kind == "longpoll")
 
     def churn(self, server: Server, mode: Mode, *, connections: int, width: int) -> float:
         """Return the server's CPU seconds for one connection from accept to close."""

@@ -96,19 +96,24 @@ class Publisher:
         return [text for at, text in self._latest if at > number]
 
 
+async def serve(app: web.Application, port: int) -> None:
+    """Serve until the bench ends the process."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+
+
 async def main(port: int) -> None:
     publisher = Publisher()
     app = web.Application()
     app.router.add_post("/publish", publisher.publish)
     app.router.add_get("/events", publisher.events)
     app.router.add_get("/poll", publisher.poll)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
-    try:
-        await asyncio.Event().wait()  # until the bench ends the process
-    finally:
-        await runner.cleanup()
+    await serve(app, port)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ import sys
 import uvloop
 from aiohttp import ClientSession, web
 
+from .naive import serve
+
 EVERY = 0.5
 
 
@@ -76,13 +78,7 @@ async def main(port: int, backend_port: int) -> None:
         gateway = Gateway(f"http://127.0.0.1:{backend_port}", session, tasks)
         app = web.Application()
         app.router.add_get("/rows/{n}", gateway.events)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
-        try:
-            await asyncio.Event().wait()  # until the bench ends the process
-        finally:
-            await runner.cleanup()
+        await serve(app, port)
 
 
 if __name__ == "__main__":

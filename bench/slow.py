@@ -21,7 +21,8 @@ from statistics import median
 from time import perf_counter, sleep
 from typing import Any, get_args
 
-from .herd import Herd, Mortal, ask, gateway, herd, resources
+from .generator import Generator
+from .herd import Mortal, ask, gateway, herd, resources
 from .servers import Mode, build, free_ports
 from .table import Figure, Finding
 
@@ -93,7 +94,7 @@ def _watch(binary: Path, mode: Mode, *, clients: int, stalled: int, seconds: flo
     return seen
 
 
-def _round(server: Mortal, crowd: Herd, seen: Seen, *, stalled: int, seconds: int) -> None:
+def _round(server: Mortal, crowd: Generator, seen: Seen, *, stalled: int, seconds: int) -> None:
     _count(crowd, seen, seconds=seconds, with_stalled=False)
     before = server.as_server().resident()
     crowd.ask(f"stall {stalled}")
@@ -109,7 +110,7 @@ def _round(server: Mortal, crowd: Herd, seen: Seen, *, stalled: int, seconds: in
     seen.lost += caught["lost"]
 
 
-def _count(crowd: Herd, seen: Seen, *, seconds: int, with_stalled: bool) -> None:
+def _count(crowd: Generator, seen: Seen, *, seconds: int, with_stalled: bool) -> None:
     for _ in range(seconds):
         counted = crowd.ask(f"count {EVENTS_PER_SECOND} 10")
         seen.p99[with_stalled].append(counted["p99_us"])
@@ -117,7 +118,7 @@ def _count(crowd: Herd, seen: Seen, *, seconds: int, with_stalled: bool) -> None
         seen.uneven += counted["jumps"] > 0 or counted["repeats"] > 0 or counted["least"] < EVENTS_PER_SECOND
 
 
-def _catch_up(crowd: Herd) -> dict[str, Any]:
+def _catch_up(crowd: Generator) -> dict[str, Any]:
     """Wait until those who read again know what the others know; return how they came there."""
     sleep(1.0)  # and a few events more, between which no gap may be
     deadline = perf_counter() + CATCH_UP_WITHIN

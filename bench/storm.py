@@ -18,7 +18,8 @@ from statistics import median
 from time import perf_counter, sleep
 from typing import Any, get_args
 
-from .herd import Herd, Mortal, ask, gateway, herd, mortal, resources
+from .generator import Generator
+from .herd import Mortal, ask, gateway, herd, mortal, resources
 from .servers import Mode, build, free_ports
 from .table import Figure, Finding
 
@@ -107,7 +108,7 @@ def _obedient(binary: Path, mode: Mode, *, clients: int) -> list[Storm]:
 @contextmanager
 def _followed(
     binary: Path, mode: Mode, backend_port: int, *, clients: int, is_eager: bool
-) -> Iterator[tuple[Mortal, Herd]]:
+) -> Iterator[tuple[Mortal, Generator]]:
     port, admin_port = free_ports(2)
     config = YAML.format(
         port=port,
@@ -123,7 +124,7 @@ def _followed(
         yield server, ours
 
 
-def _restart(server: Mortal, clients: Herd) -> dict[str, Any]:
+def _restart(server: Mortal, clients: Generator) -> dict[str, Any]:
     """Kill a server, start it again, and return what the herd saw of it."""
     clients.say(f"storm {BACK_WITHIN}")
     sleep(0.2)  # it has heard that
@@ -132,7 +133,7 @@ def _restart(server: Mortal, clients: Herd) -> dict[str, Any]:
     return clients.hear()
 
 
-def _storm(server: Mortal, clients: Herd, backend_port: int, *, is_changed: bool) -> Storm:
+def _storm(server: Mortal, clients: Generator, backend_port: int, *, is_changed: bool) -> Storm:
     clients.say(f"storm {BACK_WITHIN}")
     sleep(0.2)
     server.kill()
@@ -159,7 +160,7 @@ def _storm(server: Mortal, clients: Herd, backend_port: int, *, is_changed: bool
     )
 
 
-def _outdated(clients: Herd, backend_port: int) -> int:
+def _outdated(clients: Generator, backend_port: int) -> int:
     """Wait until every client knows the last state of its topic; return the topics of which some do not in the end."""
     deadline = perf_counter() + CURRENT_WITHIN
     while True:

@@ -26,10 +26,10 @@ from pushgate.config.upstreams import Upstream
 from pushgate.hub import Hub
 from pushgate.metrics import Metrics
 from pushgate.poller import Means
-from pushgate.routes import Route
+from pushgate.routes import Route, TopicName
 from pushgate.store.memory import MemoryStore
 from pushgate.subscriber import Subscriber
-from pushgate.values import Json, Transport, Validators
+from pushgate.values import Json, Transport, UpstreamRequest, Validators
 from pushgate.views import ViewRoute
 from pushgate.wire import websocket_frame
 
@@ -45,6 +45,10 @@ ROUTE = {"upstream": "u", "key": "id", "poll": {"every": "1h"}}
 KINDS: dict[str, dict[str, Any]] = {"item": {"item": "r{n}"}, "pointer": {"pointer": "/{n}"}}
 
 
+def _forget(data: bytes) -> None:
+    """Where events go that nobody reads."""
+
+
 class Listener(Subscriber):
     """A client that costs nothing."""
 
@@ -52,7 +56,7 @@ class Listener(Subscriber):
     __slots__ = ()
 
     def __init__(self, channel: Channel) -> None:
-        super().__init__(channel, mode="patch", form=websocket_frame, send=len)
+        super().__init__(channel, mode="patch", form=websocket_frame, send=_forget)
         channel.join(self, None, opening=b"")
 
 
@@ -70,12 +74,12 @@ async def _change(part: dict[str, Any] | None) -> float:
     bodies = [encode(_rows(step)) for step in range(CHANGES + 1)]
     polls = iter(bodies)
 
-    async def fetch(*_: Any) -> Answer:
+    async def fetch(route: Route, name: TopicName, request: UpstreamRequest, validators: Validators) -> Answer:
         return Answer(200, "application/json", next(polls), Validators(), 1e9)
 
     async with asyncio.TaskGroup() as tasks:
         means = Means(Clock(), fetch, decoder_for, MemoryStore("E"), tasks, Metrics())
-        hub = Hub(means, max_topics=2 * VIEWS)
+        hub = Hub(means, max_topics=2 * VIEWS, heartbeat=15.0)
         route = Route("/rows", RouteConfig.model_validate(ROUTE), UPSTREAMS)
         parent = hub.channel(route, route.topic({}, {}))
         Listener(parent)
