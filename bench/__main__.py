@@ -19,6 +19,7 @@ from time import perf_counter
 
 from . import (
     accept,
+    authentication,
     diff,
     fairness,
     fanout,
@@ -67,6 +68,10 @@ BENCHES: dict[str, tuple[object, Callable[[Setting], Iterable[Finding]]]] = {
     "longpoll": (longpoll, lambda s: longpoll.measure(s.folder, subscribers=s.subscribers, rounds=s.rounds)),
     "memory": (memory, lambda s: memory.measure(s.folder, connections=2 * s.connections, rounds=s.rounds)),
     "accept": (accept, lambda s: accept.measure(s.folder, connections=s.connections, rounds=s.rounds)),
+    "authentication": (
+        authentication,
+        lambda s: authentication.measure(connections=min(2000, s.connections), rounds=s.rounds),
+    ),
     "storm": (storm, lambda s: storm.measure(s.folder, clients=s.connections, rounds=s.rounds)),
     "slow": (
         slow,

@@ -66,7 +66,12 @@ def route(**changes: Any) -> dict[str, Any]:
 
 
 def config_of(
-    backend_url: str, routes: Mapping[str, Any], *, upstream: Mapping[str, Any], server: Mapping[str, Any]
+    backend_url: str,
+    routes: Mapping[str, Any],
+    *,
+    upstream: Mapping[str, Any],
+    server: Mapping[str, Any],
+    **sections: Any,
 ) -> Config:
     listening = {"listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}}
     return Config.model_validate(
@@ -75,6 +80,7 @@ def config_of(
             "server": {**listening, **server},
             "upstreams": {"u": {"url": backend_url, **upstream}},
             "routes": dict(routes),
+            **sections,
         }
     )
 
@@ -86,11 +92,12 @@ async def running_gateway(
     *,
     upstream: Mapping[str, Any] | None = None,
     server: Mapping[str, Any] | None = None,
+    **sections: Any,
 ) -> AsyncIterator[Running]:
-    """A gateway in front of one backend, as long as the context is open."""
+    """A gateway in front of one backend, as long as the context is open; ``sections`` are more of gateway.yaml."""
     url = backend if isinstance(backend, str) else backend.url
-    config = config_of(url, routes, upstream=upstream or {}, server=server or {})
+    config = config_of(url, routes, upstream=upstream or {}, server=server or {}, **sections)
     async with Gateway(config).serving() as gateway:
         assert gateway.address is not None and gateway.admin_address is not None
         base, admin = ("http://{}:{}".format(*address) for address in (gateway.address, gateway.admin_address))
-        yield Running(gateway, base, admin)
+        yield Running(gateway, base if config.server.tls is None else base.replace("http", "https", 1), admin)

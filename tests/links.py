@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -18,6 +19,13 @@ from replicas import Replica
 Heard = dict[str, Any]  # {"event", "id", "data"}
 
 
+def _unverified() -> ssl.SSLContext:
+    """Whose certificate it is, is asked in tests/integration/test_tls.py."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 class Link:
     """One client's subscription. ``replica`` outlives it, and may be carried from one transport to the next."""
 
@@ -27,6 +35,8 @@ class Link:
         self.replica = Replica() if replica is None else replica
         self.heard: list[Heard] = []
         self.params = {} if emit is None else {"emit": emit}
+        self.headers: dict[str, str] = {}  # of every request
+        self.subprotocols = ["pushgate.v1"]
         self._resources = AsyncExitStack()
 
     async def connect(self, cursor: str | None = None) -> None:
@@ -86,7 +96,7 @@ class Sse(Link):
 
     async def _open(self, cursor: str | None) -> None:
         client = await self._resources.enter_async_context(http_client())
-        headers = {} if cursor is None else {"Last-Event-ID": cursor}
+        headers = self.headers | ({} if cursor is None else {"Last-Event-ID": cursor})
         params = self.params | ({"framing": self.framing} if self.framing != "event" else {})
         source = await self._resources.enter_async_context(
             httpx_sse.aconnect_sse(client, "GET", self.base + self.topic, params=params, headers=headers)
@@ -122,7 +132,15 @@ class WebSocket(Link):
         )
         url = self.base.replace("http", "ws", 1) + self.topic + (f"?{query}" if query else "")
         self.socket = await self._resources.enter_async_context(
-            websockets.connect(url, max_size=None, proxy=None, subprotocols=["pushgate.v1"], ping_interval=None)
+            websockets.connect(
+                url,
+                max_size=None,
+                proxy=None,
+                subprotocols=self.subprotocols,  # type: ignore[arg-type]  # a Subprotocol is a str
+                additional_headers=self.headers,
+                ping_interval=None,
+                ssl=_unverified() if url.startswith("wss:") else None,
+            )
         )
 
     async def say(self, **message: Any) -> None:

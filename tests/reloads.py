@@ -68,14 +68,16 @@ async def reloadable_gateway(
     upstream: Mapping[str, Any] | None = None,
     server: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
+    **sections: Any,
 ) -> AsyncIterator[Reloadable]:
-    """A gateway in front of one backend, as long as the context is open."""
+    """A gateway in front of one backend, as long as the context is open; ``sections`` are more of gateway.yaml."""
     url = backend if isinstance(backend, str) else backend.url
     says = {
         "version": 1,
         "server": {"listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}, **(server or {})},
         "upstreams": {"u": {"url": url, **(upstream or {})}},
         "routes": dict(routes),
+        **sections,
     }
     written = Written(says, folder, environ or {})
     async with Gateway(written.read(), source=written).serving() as gateway:

@@ -83,7 +83,7 @@ class Replica:
         kind, cursor, data = event["event"], event["id"], event["data"]
         if kind == "status":
             self.status = data["state"]
-        if kind in ("status", "problem", "ack"):
+        if kind in ("status", "expiring", "problem", "ack"):
             return
         if kind != "heartbeat":
             self.kinds.append(kind)

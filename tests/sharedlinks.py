@@ -41,6 +41,7 @@ class SharedLink:
         self.heard: list[Heard] = []
         self.problems: list[Heard] = []
         self.extra: dict[str, str] = {}  # what else is asked for, of all topics
+        self.headers: dict[str, str] = {}  # of every request
         self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> SharedLink:
@@ -121,7 +122,7 @@ class SharedSse(SharedLink):
     async def _open(self, manner: Manner) -> None:
         self._pending = []
         client = await self._resources.enter_async_context(http_client())
-        headers = {"Last-Event-ID": self.position} if manner == "set" and self.position else {}
+        headers = self.headers | ({"Last-Event-ID": self.position} if manner == "set" and self.position else {})
         url = f"{self.base}/-/events?{self._query(manner, position_in_query=False)}"
         source = await self._resources.enter_async_context(httpx_sse.aconnect_sse(client, "GET", url, headers=headers))
         assert source.response.status_code == 200, await source.response.aread()
@@ -153,7 +154,7 @@ class SharedPoll(SharedLink):
 
     async def _open(self, manner: Manner) -> None:
         self._manner: Manner = manner
-        self._client = await self._resources.enter_async_context(http_client())
+        self._client = await self._resources.enter_async_context(http_client(headers=self.headers))
         self._queue: deque[Heard] = deque()
         self.answers: list[int] = []
 
@@ -187,7 +188,14 @@ class SharedWebSocket(SharedLink):
         query = self._query("own" if manner == "set" else manner, position_in_query=False)
         url = f"{self.base.replace('http', 'ws', 1)}/-/ws?{query}"
         self.socket = await self._resources.enter_async_context(
-            websockets.connect(url, max_size=None, proxy=None, subprotocols=["pushgate.v1"], ping_interval=None)
+            websockets.connect(
+                url,
+                max_size=None,
+                proxy=None,
+                subprotocols=["pushgate.v1"],  # type: ignore[list-item]  # a Subprotocol is a str
+                additional_headers=self.headers,
+                ping_interval=None,
+            )
         )
 
     async def say(self, **message: Any) -> None:

@@ -52,6 +52,9 @@ class RawClient:
             pass
         return self.received
 
+    def leave(self) -> None:
+        self._sock.close()
+
     @property
     def head(self) -> str:
         return self.received.partition(b"\r\n\r\n")[0].decode("latin-1")

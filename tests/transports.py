@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ class _Asking(Link):
     """A client that asks again and again."""
 
     async def _open(self, cursor: str | None) -> None:
-        self.client = await self._resources.enter_async_context(http_client())
+        self.client = await self._resources.enter_async_context(http_client(headers=self.headers))
         self.position = cursor
         self._queue: deque[Heard] = deque()
 
@@ -85,10 +85,18 @@ RESUMABLE = ["long_poll", *STREAMS]
 
 @asynccontextmanager
 async def connected(
-    transport: str, base: str, topic: str, *, emit: str | None = None, cursor: str | None = None, key: str = "id"
+    transport: str,
+    base: str,
+    topic: str,
+    *,
+    emit: str | None = None,
+    cursor: str | None = None,
+    key: str = "id",
+    headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Link]:
     """A client of this transport, connected as long as the context is open."""
     async with TRANSPORTS[transport](base, topic, Replica(key), emit=emit) as link:
+        link.headers.update(headers or {})
         await link.connect(cursor)
         yield link
 

@@ -10,12 +10,15 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .adapters.downstream.certificates import Certificates
 from .adapters.downstream.door import Door
 from .adapters.downstream.front import Front
 from .adapters.downstream.handover import tune
 from .adapters.upstream.budget import Gate
 from .adapters.upstream.fetch import HttpFetch
 from .adapters.upstream.tls import complaint
+from .auth.keeper import Keeper
+from .auth.roster import Roster
 from .clock import Clock
 from .config.finding import Finding
 from .config.server import Limits
@@ -36,9 +39,12 @@ class Changeover:
     http: HttpFetch
     store: MemoryStore
     hub: Hub
+    roster: Roster
+    keeper: Keeper
     door: Door
     front: Front
     listener: socket.socket
+    certificates: Certificates
     metrics: Metrics
     clock: Clock
 
@@ -46,6 +52,8 @@ class Changeover:
         """Try what the new configuration needs of this machine; raises ConfigError."""
         config = generation.config
         report = config.origin.blank()
+        for finding in self.certificates.check(config):
+            report.add_finding(finding)
         for name, upstream in config.upstreams.items():
             if not self.http.has(name, upstream) and (message := complaint(upstream.tls)):
                 report.add_finding(Finding(("upstreams", name, "tls"), message, at_key=True))
@@ -59,12 +67,15 @@ class Changeover:
         self.http.revise(generation.config.upstreams)
         self.store.revise(limit=server.limits.memory)
         self.hub.max_topics = server.limits.topics
+        self.hub.topic_ration.most = server.limits.topics_per_principal
         self.hub.wheel.retune(server.heartbeat)
+        self.keeper.revise(self.roster.call(generation.config.auth))
         self.door.revise(server.limits)
         show_limits(self.metrics, server.limits)
-        self.front.revise(server, generation.router, generation.entries.values())
+        self.front.revise(generation)
+        self.certificates.take_over()
         tune(self.listener, heartbeat=server.heartbeat)
-        return Succession(self.hub, generation, chance=self.clock.chance()).run()
+        return Succession(self.hub, generation, self.keeper, chance=self.clock.chance()).run()
 
     def _revise_gates(self, upstreams: Mapping[str, Upstream]) -> None:
         """Keep what is known of every backend that is still the same: budget, breaker, and who waits for a turn."""
@@ -84,4 +95,7 @@ def show_limits(metrics: Metrics, limits: Limits) -> None:
     metrics.limit("accept_rate", None if limits.accept_rate is None else limits.accept_rate.per_second)
     metrics.limit("connections", limits.connections)
     metrics.limit("memory", limits.memory)
+    metrics.limit("per_address", limits.per_address)
+    metrics.limit("per_principal", limits.per_principal)
     metrics.limit("topics", limits.topics)
+    metrics.limit("topics_per_principal", limits.topics_per_principal)

@@ -29,10 +29,8 @@ from .wire import Form, Frames, heartbeat_event, problem_event, status_event
 
 class Channel:
     """
-    One topic as those see it who listen to it.
-
-    What it is that they listen to, ``PolledChannel`` and ``ViewChannel`` know. ``feed`` polls it, for itself or for
-    the topic that it is a part of, and must hear who listens.
+    What it is that is listened to, ``PolledChannel`` and ``ViewChannel`` know. ``feed`` polls it, for itself or for the
+    topic that it is a part of, and must hear who listens.
     """
 
     feed: Feed
@@ -169,7 +167,10 @@ class Channel:
         self._wave.roll(told, is_patient=not change.after.is_end)
         for subscriber in self._live() if change.after.is_end else ():
             subscriber.finish()
-        self._catch_up_all()
+        # Those who share a position with other topics come first, before anything else is said there.
+        for subscriber in [one for one in self._behind if not one.is_patient]:
+            self.catch_up(subscriber)
+        one_by_one(self._behind, self.catch_up)
         wake(self._waiters)
 
     def send_away(self, refusal: Refusal) -> None:
@@ -206,11 +207,12 @@ class Channel:
             self._remove(subscriber)
             self._behind[subscriber] = None
 
-    def _catch_up_all(self) -> None:
-        """Bring everybody up to date, those who share a position with other topics before anything else is said."""
-        for subscriber in [one for one in self._behind if not one.is_patient]:
-            self.catch_up(subscriber)
-        one_by_one(self._behind, self.catch_up)
+    def hurry(self, subscriber: Subscriber) -> bool:
+        """Tell a subscriber now what it would be told in its turn; return whether nothing is left to tell."""
+        self._wave.hurry(subscriber)
+        self.catch_up(subscriber)
+        is_told = subscriber not in self._behind or not self.has_document
+        return is_told or subscriber.cursor == self.history.head(subscriber.mode)
 
     def catch_up(self, subscriber: Subscriber) -> None:
         """Bring a subscriber from its cursor to now and let it go live; on a cold topic it goes on waiting."""

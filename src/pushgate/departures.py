@@ -1,5 +1,6 @@
 """
-How clients leave: all of them when the gateway goes away (a drain), and each at its age.
+How clients leave: all of them when the gateway goes away (a drain), each at its age, and those of somebody whom an
+operator sends away.
 
 Rule 1: nobody is cut who can be told when to come back, and they are told one after the other, evenly over a while.
 Rule 2: a drain changes nothing else: polls go on, whoever is still here gets every change, and it can be undone until
@@ -14,8 +15,10 @@ from collections.abc import Callable
 import structlog
 
 from .clock import Clock
+from .errors import NotAuthenticated
 from .hub import Hub
 from .subscriber import Stream
+from .values import Principal
 
 log = structlog.get_logger()
 
@@ -86,6 +89,27 @@ class Departures:
         await self._wait(patience)
         for subscriber in self._hub.everyone():
             subscriber.abort()
+
+    def dismiss(self, subject: str, *, auth: str | None, issuer: str | None) -> int:
+        """End what somebody follows, by an entry of ``auth:`` and an issuer if they are given; return how many left."""
+
+        def is_meant(principal: Principal) -> bool:
+            named = principal.subject == subject and auth in (None, principal.auth)
+            return named and issuer in (None, principal.issuer)
+
+        refusal = NotAuthenticated("credentials_revoked", "these credentials do not count any more")
+        streams = [(stream, stream.stay) for stream in self._hub.everyone() if stream.stay is not None]
+        ended = 0
+        for stream, stay in streams:
+            meant = [*filter(is_meant, stay.visitor.principals.values())]
+            ended += bool(meant)
+            for principal in meant:
+                stay.forget(principal)
+                stream.revoke(principal, refusal)
+        askers = [asker for asker in self._hub.parked.everyone() if any(map(is_meant, asker.principals))]
+        for asker in askers:
+            asker.finish()
+        return ended + len(askers)
 
     async def _wait(self, patience: float) -> None:
         deadline = self._clock.now() + patience

@@ -6,6 +6,7 @@ Every exception that pushgate raises, as a tree.
     - PollError                   a poll yielded no document: reason (a metric label) and detail
     - Refusal                     a client does not get what it asked for
         - BadRequest              400  1008
+        - NotAuthenticated        401  4401
         - Forbidden               403  4403
         - UpstreamDenied          401 or 403  4403
         - OriginForbidden         403  4403
@@ -13,9 +14,16 @@ Every exception that pushgate raises, as a tree.
         - TopicGone               404  4404
         - MethodNotAllowed        405  1008
         - TransportNotOffered     406  4406
+        - AuthTooLate             408  4408
+        - RequestTooLate          408  1008
         - BodyTooLarge            413  1009
+        - LineTooLong             414  1009
         - UnsupportedBody         415  1008
+        - UpstreamRefused         4xx  1008
+        - TooMany                 429  4429
+        - FieldsTooLarge          431  1009
         - UpstreamFailed          502  1013
+        - AuthUnavailable         503  1013
         - Overloaded              503  1013
         - Draining                503  1012
         - Reloaded                503  1012
@@ -29,7 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 PollFailureReason = Literal[
     "timeout",
@@ -48,6 +56,25 @@ PollFailureReason = Literal[
     "guard",
     "fail_if",
     "budget",
+]
+
+# What can be wrong with credentials; each is the problem code of its refusal.
+CredentialFault = Literal[
+    "credentials_missing",  # none were found where the entry of ``auth:`` looks for them
+    "credentials_malformed",  # a token that is none, a header field of another scheme
+    "credentials_unknown",  # a key, user name or password that is not listed
+    "credentials_refused",  # the service that decides said no
+    "credentials_expired",
+    "credentials_premature",  # not valid yet
+    "credentials_revoked",  # they were good, and the configuration or an operator has taken them back
+    "token_algorithm",  # none, or one that does not go with the key
+    "token_key",  # signed by a key that the issuer does not publish
+    "token_signature",
+    "token_issuer",
+    "token_audience",
+    "token_claims",  # a claim that must be there is missing, or is not what it must be
+    "ticket_unknown",  # never given out, redeemed already, or too old
+    "ticket_misused",  # for another topic or another mode
 ]
 
 
@@ -123,6 +150,19 @@ class BadRequest(Refusal):
     status, code, close_code = 400, "bad_request", 1008
 
 
+class NotAuthenticated(Refusal):
+    """Nobody knows who the client is; ``fault`` says why, and is the problem code."""
+
+    status, code, close_code = 401, "credentials_missing", 4401
+
+    def __init__(
+        self, fault: CredentialFault, message: str, *, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        super().__init__(message, headers=headers)
+        self.fault = fault
+        self.code = fault  # type: ignore[misc]  # what is wrong is what a client can act on
+
+
 class Forbidden(Refusal):
     status, code, close_code = 403, "forbidden", 4403
 
@@ -157,16 +197,61 @@ class TransportNotOffered(Refusal):
     status, code, close_code = 406, "transport_not_offered", 4406
 
 
+class AuthTooLate(Refusal):
+    """A WebSocket client was let in to say who it is, and did not in time."""
+
+    status, code, close_code = 408, "auth_too_late", 4408
+
+
+class RequestTooLate(Refusal):
+    status, code, close_code = 408, "request_too_late", 1008
+
+
 class BodyTooLarge(Refusal):
     status, code, close_code = 413, "body_too_large", 1009
+
+
+class LineTooLong(Refusal):
+    status, code, close_code = 414, "line_too_long", 1009
 
 
 class UnsupportedBody(Refusal):
     status, code, close_code = 415, "unsupported_body", 1008
 
 
+class UpstreamRefused(Refusal):
+    """The upstream did not do what a client wrote; its status is repeated, and ``shown`` is what it said."""
+
+    status, code, close_code = 400, "upstream_refused", 1008
+
+    def __init__(self, status: int, shown: Mapping[str, Any]) -> None:
+        super().__init__(f"the upstream answered {status} to this write")
+        self.status = status  # type: ignore[misc]  # it is the upstream's
+        self.shown = shown
+
+
+class TooMany(Refusal):
+    """One client takes more than its share: connections, topics, attempts; ``limit`` names which, where counted."""
+
+    status, code, close_code = 429, "too_many", 4429
+
+    def __init__(self, message: str, *, retry_after: float | None = None, limit: str | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.limit = limit
+
+
+class FieldsTooLarge(Refusal):
+    status, code, close_code = 431, "fields_too_large", 1009
+
+
 class UpstreamFailed(Refusal):
     status, code, close_code = 502, "upstream_failed", 1013
+
+
+class AuthUnavailable(Refusal):
+    """Whether the client may cannot be found out now, so it may not."""
+
+    status, code, close_code = 503, "auth_unavailable", 1013
 
 
 class Overloaded(Refusal):

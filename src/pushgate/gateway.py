@@ -15,19 +15,35 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 import structlog
 from aiohttp import web
 
-from .adapters.admin import Admin
+from .adapters.admin import Admin, Switch
+from .adapters.authority import Inquiries
+from .adapters.disconnecting import DisconnectSwitch
+from .adapters.downstream.certificates import Certificates
+from .adapters.downstream.desk import Desk
 from .adapters.downstream.door import Door
 from .adapters.downstream.front import Front
-from .adapters.downstream.handover import Server, listen
+from .adapters.downstream.handover import BACKLOG, listen
+from .adapters.downstream.heads import Server
+from .adapters.downstream.lobby import Lobby
+from .adapters.downstream.poking import Poking
+from .adapters.downstream.proxying.passage import Passage
+from .adapters.downstream.serving import Serving
+from .adapters.downstream.sharing import Sharing
+from .adapters.downstream.tables import Host
+from .adapters.downstream.ticketing import TicketOffice
+from .adapters.downstream.tls import Handshakes
 from .adapters.downstream.writing import Writer
 from .adapters.draining import DrainSwitch
+from .adapters.operators import Operators
 from .adapters.reloading import ReloadSwitch
 from .adapters.upstream.budget import Gate
 from .adapters.upstream.fetch import HttpFetch
 from .adapters.upstream.formats import decoder_for
 from .adapters.upstream.sources import Sources
 from .adapters.workshop.process import Workshop
-from .admission import Admission
+from .auth.keeper import Keeper
+from .auth.roster import Roster
+from .auth.tickets import Tickets
 from .changeover import Changeover, show_limits
 from .clock import Clock
 from .config.addresses import Address
@@ -46,9 +62,6 @@ log = structlog.get_logger()
 # An idle keep-alive connection is closed after this; longer than the 60 s that most proxies keep theirs.
 KEEP_ALIVE = 75.0
 
-# A request line holds at most a path, a query and a cursor; or the names of hundreds of topics, each with its cursor.
-MAX_LINE_BYTES = 64 * 1024
-
 # Requests that are still under way when everybody has left, or has had the time to, are given no more than this, so
 # that the process ends within the window and the grace that are configured.
 CUT_AFTER = 0.05
@@ -66,6 +79,8 @@ class Gateway:
         self._source = source
         self.clock = clock or Clock()
         self.metrics = Metrics()
+        self.certificates = Certificates()
+        self.metrics.watch_certificates(lambda: self.certificates.expiries)
         self.address: tuple[str, int] | None = None
         self.admin_address: tuple[str, int] | None = None
         self.is_ready = False
@@ -94,32 +109,33 @@ class Gateway:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Gateway]:
         """
-        Serve as long as the context is open; raises OSError if an address cannot be bound.
+        Serve as long as the context is open.
+
+        Raises OSError if an address cannot be bound, and ConfigError if the certificate cannot be used.
 
         Whoever is still here when it closes is told to leave at once.
         """
         server = self.config.server
+        self.certificates.begin(self.config)
         async with AsyncExitStack() as stack:
             listener = listen(server.listen.host, server.listen.port, heartbeat=server.heartbeat)
             public = stack.enter_context(closing(listener))
             private = stack.enter_context(closing(_bind(server.admin.listen)))
             gates, http = await self._reach_upstreams(stack)
+            inquiries = await stack.enter_async_context(Inquiries(self.clock))
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            store = MemoryStore(self.clock.token(), limit=server.limits.memory)
-            sources = Sources(http, gates, self.clock, tasks)
-            workshop = Workshop(tasks)
-            means = Means(self.clock, sources, decoder_for, store, tasks, self.metrics, workshop)
-            hub = Hub(means, max_topics=server.limits.topics, heartbeat=server.heartbeat)
-            self.metrics.watch_upstreams(gates.values(), hub.polled_upstreams)
-            self.metrics.watch_memory(store.usage)
+            hub, store = self._open_hub(stack, tasks, gates, http)
+            roster = Roster(inquiries, self.clock, self.metrics, tasks)
+            stack.callback(roster.stop)
+            keeper = Keeper(roster.call(self.config.auth), self.clock, self.metrics)
             door, departures = self._open_door(hub, tasks)
-            front = Front(server, self._generation.router, hub, self.clock, door)
-            front.writer = Writer(http, self._generation.entries.values(), hub)
-            parts = Changeover(gates, http, store, hub, door, front, public, self.metrics, self.clock)
+            front = self._open_front(hub, tasks, http, keeper, door)
+            parts = Changeover(
+                *(gates, http, store, hub, roster, keeper, door, front, public, self.certificates),
+                *(self.metrics, self.clock),
+            )
             reloads = self._prepare_reloads(parts, departures, tasks)
-            for stop in (workshop.stop, sources.stop, hub.close):
-                stack.callback(stop)  # once no request is under way any more: a write that is cut off still polls
-            await self._listen(stack, front, public, self._admin(hub, departures, reloads), private)
+            await self._listen(stack, tasks, front, public, self._admin(hub, departures, reloads), private)
             background = [
                 tasks.create_task(self._beat(hub), name="heartbeats"),
                 tasks.create_task(reloads.obey(), name="reloads"),
@@ -137,6 +153,36 @@ class Gateway:
                     task.cancel()
                 await departures.close()
 
+    def _open_hub(
+        self, stack: AsyncExitStack, tasks: asyncio.TaskGroup, gates: dict[str, Gate], http: HttpFetch
+    ) -> tuple[Hub, MemoryStore]:
+        """Return the publishing half and what it keeps; it ends with the stack."""
+        server = self.config.server
+        store = MemoryStore(self.clock.token(), limit=server.limits.memory)
+        sources = Sources(http, gates, self.clock, tasks)
+        workshop = Workshop(tasks)
+        means = Means(self.clock, sources, decoder_for, store, tasks, self.metrics, workshop)
+        hub = Hub(means, max_topics=server.limits.topics, heartbeat=server.heartbeat)
+        self.metrics.watch_upstreams(gates.values(), hub.polled_upstreams)
+        self.metrics.watch_memory(store.usage)
+        for stop in (workshop.stop, sources.stop, hub.close):
+            stack.callback(stop)  # once no request is under way any more: a write that is cut off still polls
+        return hub, store
+
+    def _open_front(self, hub: Hub, tasks: asyncio.TaskGroup, http: HttpFetch, keeper: Keeper, door: Door) -> Front:
+        """Return the handler of public requests, and all that it needs."""
+        config, entries, clock = self.config, self._generation.entries.values(), self.clock
+        host = Host(self._generation.router, hub, keeper)
+        desk = Desk(tasks, keeper, door, host, Writer(http, entries, hub))
+        lobby = Lobby(config.server, entries, keeper)
+        tickets = TicketOffice(Tickets(clock), lobby, host, config.server, config.auth)
+        serving = Serving(hub, clock, door, lobby, desk, tickets)
+        poking = Poking(hub, config.server, entries)
+        passage = Passage(http, hub, lobby, self.metrics)
+        front = Front(config.server, clock, desk, lobby, serving, Sharing(hub, clock, desk), tickets, poking, passage)
+        front.revise(self._generation)
+        return front
+
     async def _reach_upstreams(self, stack: AsyncExitStack) -> tuple[dict[str, Gate], HttpFetch]:
         """Return what it takes to ask the upstreams, for as long as the stack lasts."""
         upstreams, metrics = self.config.upstreams, self.metrics
@@ -145,25 +191,36 @@ class Gateway:
         return gates, await stack.enter_async_context(http)
 
     async def _listen(
-        self, stack: AsyncExitStack, front: Front, public: socket.socket, admin: Admin, private: socket.socket
+        self,
+        stack: AsyncExitStack,
+        tasks: asyncio.TaskGroup,
+        front: Front,
+        public: socket.socket,
+        admin: Admin,
+        private: socket.socket,
     ) -> None:
-        front.server = Server(
+        server = Server(
             front,
             access_log=None,
             keepalive_timeout=KEEP_ALIVE,
-            max_line_size=MAX_LINE_BYTES,
-            handler_cancellation=True,
+            auto_decompress=False,  # what is passed on is passed on as it came
             tcp_keepalive=False,  # every connection inherits it from the listener
         )
-        self.address = await _serve(stack, front.server, public)
+        front.serve_on(server)
+        is_secure = self.certificates.context is not None
+        handshakes = Handshakes(server, self.certificates, tasks) if is_secure else None
+        self.address = await _serve(stack, server, public, handshakes)
         self.admin_address = await _serve(stack, web.Server(admin, access_log=None), private)
         log.info("gateway.listening", address=self.address, admin=self.admin_address)
 
     def _admin(self, hub: Hub, departures: Departures, reloads: Reloads) -> Admin:
-        host = self.config.server.admin.listen.host
-        drain = DrainSwitch(departures, window=lambda: self.config.server.drain.window, listen=host)
-        reload = ReloadSwitch(reloads.tell, listen=host)
-        return Admin(self.metrics, self._is_welcoming, hub.topics, drain, reload)
+        operators = Operators(lambda: self.config.server.admin)
+        switches: dict[str, Switch] = {
+            "/-/drain": DrainSwitch(departures, operators, window=lambda: self.config.server.drain.window),
+            "/-/reload": ReloadSwitch(reloads.tell, operators),
+            "/-/disconnect": DisconnectSwitch(departures.dismiss, operators),
+        }
+        return Admin(self.metrics, self._is_welcoming, hub.topics, operators, switches)
 
     def _is_welcoming(self) -> bool:
         return self.is_ready and self.departures is not None and not self.departures.is_draining
@@ -206,8 +263,7 @@ class Gateway:
     def _open_door(self, hub: Hub, tasks: asyncio.TaskGroup) -> tuple[Door, Departures]:
         """Return who lets clients in, and who sees them off; each has to know the other."""
         limits, metrics = self.config.server.limits, self.metrics
-        admission = Admission(limits.accept_rate)
-        door = Door(hub, self.clock, metrics, max_connections=limits.connections, admission=admission)
+        door = Door(hub, self.clock, metrics, limits)
         departures = Departures(hub, self.clock, tasks, retry=lambda: door.retry)
         door.departures = self.departures = departures
         show_limits(metrics, limits)
@@ -215,11 +271,17 @@ class Gateway:
         return door, departures
 
 
-async def _serve(stack: AsyncExitStack, server: web.Server, listener: socket.socket) -> tuple[str, int]:
+async def _serve(
+    stack: AsyncExitStack, server: web.Server, listener: socket.socket, handshakes: Handshakes | None = None
+) -> tuple[str, int]:
     runner = web.ServerRunner(server, shutdown_timeout=CUT_AFTER)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.SockSite(runner, listener, backlog=4096).start()
+    if handshakes is None:
+        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+    else:
+        await handshakes.start(listener)
+        stack.callback(handshakes.stop)
     host, port = listener.getsockname()[:2]
     return str(host), int(port)
 

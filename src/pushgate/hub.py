@@ -15,12 +15,14 @@ import structlog
 from .alarms import Alarms
 from .channel import Channel
 from .errors import Overloaded, Refusal
+from .leases import Leases
 from .naming import fill_text
 from .polled import Dependent, PolledChannel
 from .poller import Means
+from .rations import Charge, TopicRation
 from .routes import Route, TopicName
-from .subscriber import Asker, Stream, Subscriber
-from .values import Parting
+from .subscriber import Asker, Newcomer, Stream, Subscriber
+from .values import Parting, Principal
 from .viewing import ViewChannel
 from .views import ViewRoute
 from .wheel import Wheel
@@ -45,16 +47,24 @@ class Hub:
         self._per_route: dict[str, int] = {}
         self.wheel: Wheel[Stream] = Wheel(heartbeat)
         self.parked: Alarms[Asker] = Alarms()  # each with the end of its wait
+        self.unproved: Alarms[Newcomer] = Alarms()  # each with the time by which it must have said who it is
+        self.leases = Leases(means.clock.wall)
+        self.charges: dict[object, Charge] = {}  # what connections count towards, by the protocols of their sockets
+        self.topic_ration = TopicRation(None)
         self._reminded_at = float("-inf")
         means.metrics.watch_subscribers(self._count_subscribers)
         means.metrics.watch_connections(self._count_connections)
 
-    def channel(self, route: Route | ViewRoute, name: TopicName) -> Channel:
+    def channel(self, route: Route | ViewRoute, name: TopicName, *, principal: Principal | None = None) -> Channel:
         """
-        Return the topic's channel.
+        Return the topic's channel. ``principal``: for whom it is woken, if it is not alive.
 
-        Raises Overloaded if there are as many live topics as may be, and BadRequest for one that cannot be asked for.
+        Raises Overloaded if there are as many live topics as may be, TooMany if the principal keeps as many alive as it
+        may, and BadRequest for one that cannot be asked for.
         """
+        polled = name.parent or name
+        if principal is not None and not self._is_alive(polled.key):
+            self.topic_ration.wake(principal, polled.key, self._is_alive)
         return self._view(route, name) if isinstance(route, ViewRoute) else self._topic(route, name)
 
     def topics(self) -> list[PolledChannel]:
@@ -64,6 +74,11 @@ class Hub:
     def views(self) -> list[ViewChannel]:
         """Return the views that are alive."""
         return [*self._views.values()]
+
+    def _is_alive(self, key: str) -> bool:
+        """Whether anybody needs a topic that is polled."""
+        channel = self._channels.get(key)
+        return channel is not None and not _is_idle(channel)
 
     def find(self, name: TopicName) -> PolledChannel | None:
         """Return the channel of a topic that is polled, if it is alive."""
@@ -173,8 +188,8 @@ class Hub:
 
     @property
     def connections(self) -> int:
-        """Sockets that are ours: streams and parked long polls."""
-        return len(self.wheel) + len(self.parked)
+        """Sockets that are ours: streams, parked long polls, and who has yet to say who it is."""
+        return len(self.wheel) + len(self.parked) + len(self.unproved)
 
     def connected(self, asker: Asker) -> None:
         """Count a connection that is parked for the first time."""
@@ -182,21 +197,39 @@ class Hub:
 
     def lost(self, asker: Asker, parting: Parting) -> None:
         """Count a connection that ended while it was parked."""
+        self.settle(asker)
         self._means.metrics.disconnected(asker.transport_name, parting)
 
+    def settle(self, owner: object) -> None:
+        """Give back what a connection was charged to, since it has ended or does not last any more."""
+        if self.charges and (charge := self.charges.pop(owner, None)) is not None:
+            charge.lift()
+
+    def pass_on(self, owner: object, heir: object) -> None:
+        """Charge to the new protocol of a socket what its old one was charged to."""
+        if self.charges and (charge := self.charges.pop(owner, None)) is not None:
+            self.charges[heir] = charge
+
     def finish_waiting(self) -> None:
-        """Answer every parked long poll with whatever there is to say."""
+        """Answer every parked long poll with whatever there is to say, and send those away who are nobody yet."""
         for asker in self.parked.everyone():
             asker.finish()
+        for newcomer in self.unproved.everyone():
+            newcomer.finish()
 
     # Streams.
 
     def enter(self, stream: Stream) -> None:
         self.wheel.enter(stream)
+        if stream.stay is not None:
+            stream.stay.begin(stream)
         self._means.metrics.connected(stream.transport_name)
 
     def exit(self, stream: Stream) -> None:
         self.wheel.exit(stream)
+        self.settle(stream)
+        if stream.stay is not None:
+            stream.stay.end()
         self._means.metrics.disconnected(stream.transport_name, stream.parting)
 
     def turn_wheel(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ It is part of a topic's key and never of its name, and holds no more than a dige
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -40,14 +40,22 @@ def identify(caller: Caller, *, share: Share, forward: Forward, used: frozenset[
     ``used``: what the route's request has in braces. Raises Forbidden for a caller without a claim that is needed.
     """
     principal = caller.principal
-    claims = {name: _claim(principal, name.removeprefix("claims.")) for name in used if name.startswith("claims.")}
+    claims = {f"claims.{name}": text for name, text in claims_of(principal, used).items()}
     if isinstance(share, Claims):
         shared: list[Json] = [_value(principal, name) for name in share.claims]
         who = None if principal is None else [principal.auth, principal.issuer]
         return Identity(_text(who, shared), (), claims)
+    if principal is not None and not principal.subject:
+        raise Forbidden("the claim 'sub' is needed here")
     headers = _forwarded(caller, forward)
     who = None if principal is None else [principal.auth, principal.issuer, principal.subject]
     return Identity(_text(who, [list(header) for header in headers]), headers, claims)
+
+
+def claims_of(principal: Principal | None, names: Collection[str]) -> dict[str, str]:
+    """Return claims as text, by their names; of ``names`` (such as ``claims.sub``) all others are somebody else's."""
+    wanted = [name.removeprefix("claims.") for name in names if name.startswith("claims.")]
+    return {name: _claim(principal, name) for name in wanted}
 
 
 def cookies_of(field: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ Gauges are read from the living objects at scrape time, so that a delivery costs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
@@ -54,42 +54,55 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        route, transport = ["route"], ["transport"]
-
-        def counter(name: str, text: str, labels: list[str]) -> Callable[..., Counter]:
-            # Looking a labelled series up takes the library longer than counting in it.
-            return cache(Counter(f"pushgate_{name}", text, labels, registry=self._registry).labels)
-
-        self._polls = counter("polls", "Polls by outcome.", [*route, "outcome"])
-        self._failures = counter("poll_failures", "Failed polls by reason.", [*route, "reason"])
-        self._changes = counter("changes", "Changes published.", route)
-        self._rejected = counter("patch_rejected", "Patches that failed their proof.", route)
-        self._keyless = counter("keyless_arrays", "Arrays compared by index although the route names a key.", route)
-        self._connections = counter("connections", "Connections taken over.", transport)
-        self._refused = counter("connections_refused", "Clients that wanted to stay and were not let in.",
-                                [*transport, "reason"])  # fmt: skip
-        self._resumes = counter("resumes", "Subscriptions that came with a cursor, by what they got.",
-                                [*transport, "result"])  # fmt: skip
-        self._disconnects = counter("disconnects", "Connections that ended, by who or what ended them.",
-                                    [*transport, "reason"])  # fmt: skip
-        self._conflations = counter("conflations", "Times that a slow client was told of several changes at once.",
-                                    [*route, *transport])  # fmt: skip
-        self._deliveries = counter("deliveries", "Events handed to transports.", [*route, *transport])
-
-        self._refreshes = counter("credential_refreshes", "Tokens, logins and sessions got anew.",
-                                  ["upstream", "result"])  # fmt: skip
-
-        def histogram(name: str, text: str, labels: list[str], buckets: tuple[float, ...]) -> Callable[..., Histogram]:
-            name = f"pushgate_{name}_seconds"
-            return cache(Histogram(name, text, labels, buckets=buckets, registry=self._registry).labels)
-
-        self._seconds = histogram("poll_duration", "Time from request to answer.", route, _POLL_BUCKETS)
-        self._lags = histogram("poll_lag", "How late polls begin.", route, _WAIT_BUCKETS)
-        self._waits = histogram("budget_wait", "How long requests wait for their turn.", ["upstream"], _WAIT_BUCKETS)
+        self._show_polls()
+        self._show_clients()
+        self._show_access()
+        self._show_reloads()
         self._limits = Gauge("pushgate_limit", "What there may be at most; accept_rate is per second.",
                              ["resource"], registry=self._registry)  # fmt: skip
         Gauge("pushgate_build_info", "Always 1.", ["version"], registry=self._registry).labels(__version__).set(1)
-        self._show_reloads()
+
+    def _counter(self, name: str, text: str, *labels: str) -> Callable[..., Counter]:
+        # Looking a labelled series up takes the library longer than counting in it.
+        return cache(Counter(f"pushgate_{name}", text, labels, registry=self._registry).labels)
+
+    def _histogram(self, name: str, text: str, label: str, buckets: tuple[float, ...]) -> Callable[..., Histogram]:
+        name = f"pushgate_{name}_seconds"
+        return cache(Histogram(name, text, [label], buckets=buckets, registry=self._registry).labels)
+
+    def _show_polls(self) -> None:
+        counter, histogram = self._counter, self._histogram
+        self._polls = counter("polls", "Polls by outcome.", "route", "outcome")
+        self._failures = counter("poll_failures", "Failed polls by reason.", "route", "reason")
+        self._changes = counter("changes", "Changes published.", "route")
+        self._rejected = counter("patch_rejected", "Patches that failed their proof.", "route")
+        self._keyless = counter("keyless_arrays", "Arrays compared by index although the route names a key.", "route")
+        self._refreshes = counter("credential_refreshes", "Tokens, logins and sessions got anew.",
+                                  "upstream", "result")  # fmt: skip
+        self._seconds = histogram("poll_duration", "Time from request to answer.", "route", _POLL_BUCKETS)
+        self._lags = histogram("poll_lag", "How late polls begin.", "route", _WAIT_BUCKETS)
+        self._waits = histogram("budget_wait", "How long requests wait for their turn.", "upstream", _WAIT_BUCKETS)
+
+    def _show_clients(self) -> None:
+        counter = self._counter
+        self._connections = counter("connections", "Connections taken over.", "transport")
+        self._refused = counter("connections_refused", "Clients that wanted to stay and were not let in.",
+                                "transport", "reason")  # fmt: skip
+        self._resumes = counter("resumes", "Subscriptions that came with a cursor, by what they got.",
+                                "transport", "result")  # fmt: skip
+        self._disconnects = counter("disconnects", "Connections that ended, by who or what ended them.",
+                                    "transport", "reason")  # fmt: skip
+        self._conflations = counter("conflations", "Times that a slow client was told of several changes at once.",
+                                    "route", "transport")  # fmt: skip
+        self._deliveries = counter("deliveries", "Events handed to transports.", "route", "transport")
+
+    def _show_access(self) -> None:
+        counter = self._counter
+        self._authenticated = counter("auth", "Credentials that were looked at, by what came of it.", "auth", "result")
+        self._key_fetches = counter("auth_key_fetches", "Times that issuers were asked for their keys.",
+                                    "auth", "result")  # fmt: skip
+        self._passed_on = counter("proxy_requests", "Requests passed on, by the status of their answers.",
+                                  "upstream", "code")  # fmt: skip
 
     def _show_reloads(self) -> None:
         self._reload_ok = Gauge("pushgate_config_last_reload_successful",
@@ -126,6 +139,15 @@ class Metrics:
 
     def credentials_refreshed(self, upstream: str, is_ok: bool) -> None:
         self._refreshes(upstream, "ok" if is_ok else "failed").inc()
+
+    def passed_on(self, upstream: str, status: int) -> None:
+        self._passed_on(upstream, str(status) if 100 <= status < 600 else "other").inc()
+
+    def authenticated(self, auth: str, result: str) -> None:
+        self._authenticated(auth, result).inc()
+
+    def keys_fetched(self, auth: str, is_ok: bool) -> None:
+        self._key_fetches(auth, "ok" if is_ok else "failed").inc()
 
     def reloaded(self, *, is_ok: bool, at: float | None = None) -> None:
         """Note how reading the configuration went; ``at``: when it was taken over, since the epoch."""
@@ -176,6 +198,10 @@ class Metrics:
     def watch_upstreams(self, upstreams: Collection[WatchedUpstream], polled: Callable[[], Collection[str]]) -> None:
         """Report the state of upstreams; ``polled`` names, at each scrape, those that anything polls."""
         self._registry.register(_Upstreams(upstreams, polled))
+
+    def watch_certificates(self, expiries: Callable[[], Mapping[str, float]]) -> None:
+        """Report when certificates end; ``expiries`` has the time for each file, at each scrape."""
+        self._registry.register(_Certificates(expiries))
 
     def watch_memory(self, usage: Callable[[], Iterable[tuple[str, int]]]) -> None:
         """Report ``pushgate_memory_bytes``; ``usage`` yields (what, bytes) at each scrape."""
@@ -231,6 +257,18 @@ class _Upstreams(Collector):
                 for state in get_args(BreakerState):
                     breaker.add_metric([upstream.name, state], state == current)
         yield from (up, quota, breaker)
+
+
+class _Certificates(Collector):
+    def __init__(self, expiries: Callable[[], Mapping[str, float]]) -> None:
+        self._expiries = expiries
+
+    def collect(self) -> Iterator[Metric]:
+        name, text = "pushgate_certificate_expiry_timestamp_seconds", "When the certificate in use ends."
+        family = GaugeMetricFamily(name, text, labels=["file"])
+        for file, at in self._expiries().items():
+            family.add_metric([file], at)
+        yield family
 
 
 class _Memory(Collector):

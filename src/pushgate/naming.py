@@ -23,6 +23,9 @@ RESERVED_QUERY = frozenset(
     ["cursor", "wait", "emit", "framing", "throttle", "heartbeat", "lastEventId", "access_token", "ticket", "topic"]
 )
 
+# Those of them that say who the client is.
+CREDENTIALS_QUERY = frozenset(["access_token", "ticket"])
+
 # More query parameters than any route lists; stops a request from costing more to read than to answer.
 MAX_QUERY_FIELDS = 64
 

@@ -23,9 +23,6 @@ MAX_WAIT = 55.0  # below the 60 s after which most proxies give an answer up
 
 Framing = Literal["event", "message"]
 
-# Reserved, and refused rather than ignored until they mean something on a topic's URL.
-PENDING = frozenset(["access_token", "ticket", "topic"])
-
 # What a client may ask for in its place: not less silence than the server itself may keep, and no more than what the
 # state tables of most firewalls and mobile networks let pass before they forget a connection.
 MIN_HEARTBEAT, MAX_HEARTBEAT = HEARTBEAT_FLOOR, 900.0
@@ -74,7 +71,7 @@ def negotiate(
     ``only``: what there is on the URL, whatever the header fields say.
     Raises BadRequest for a value that makes no sense. Whether the route offers the transport is ``check_offered``'s.
     """
-    _refuse_pending(query)
+    _refuse_topics(query)
     etags = _read_etags(headers.get("If-None-Match"))
     prefer = _PREFER_WAIT.search(headers.get("Prefer", ""))
     is_events = only is not None or "cursor" in query or "wait" in query
@@ -108,9 +105,9 @@ def negotiate(
     )
 
 
-def _refuse_pending(query: Mapping[str, str]) -> None:
-    for name in sorted(PENDING & query.keys()):
-        raise BadRequest(f"not yet: ?{name}=")
+def _refuse_topics(query: Mapping[str, str]) -> None:
+    if "topic" in query:
+        raise BadRequest("?topic= is for connections with many topics; this URL is one topic's own")
 
 
 def takes_gzip(field: str) -> bool:

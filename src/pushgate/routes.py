@@ -11,19 +11,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from itertools import product
 from typing import Literal
 
 import msgspec
 
 from .asking import Question
+from .config.demand import upstream_names
 from .config.parameters import QueryParameter
 from .config.routes import Route as RouteConfig
 from .config.upstreams import Upstream
 from .documents.history import Limits
 from .errors import BadRequest, PollError
 from .identity import NOBODY, Identity, identify
-from .naming import PLACEHOLDER, Template, canonical_name, decode_path, fill_path, fill_text, references
+from .naming import Template, canonical_name, decode_path, fill_path, fill_text, references
 from .refinery import Recipe
 from .schedules.activehours import ActiveHours
 from .schedules.adapting import Adaptive
@@ -68,7 +68,7 @@ class Route:
         self.name = path  # also its label in metrics
         self.template = Template.parse(path, config.params)
         self.config = config
-        self.upstreams = {name: upstreams[name] for name in upstream_names(config)}
+        self.upstreams = {name: upstreams[name] for name in upstream_names(config.upstream, config.params)}
         self.modes: tuple[Mode, ...] = config.emit
         self.transports: tuple[Transport, ...] = config.transports
         self.recipe = Recipe(config)
@@ -105,6 +105,11 @@ class Route:
     def is_public(self) -> bool:
         """Whether a topic is the same for everybody."""
         return self.config.share == "public"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody is asked who they are, and everybody sees the same."""
+        return self.is_public and not self.config.auth
 
     @property
     def timeout(self) -> float:
@@ -276,13 +281,6 @@ class Route:
     def is_denied(self, status: int) -> bool:
         """Whether this status means that the upstream sends away the caller as whom it was asked."""
         return status in (401, 403) and self.config.share == "identity" and status not in self.config.on_status
-
-
-def upstream_names(config: RouteConfig) -> list[str]:
-    """Return the names of all upstreams that a route may choose from by its parameters."""
-    parameters = PLACEHOLDER.findall(config.upstream)
-    lists = [values for name in parameters if isinstance(values := config.params.get(name), tuple)]
-    return [fill_text(config.upstream, dict(zip(parameters, chosen, strict=True))) for chosen in product(*lists)]
 
 
 def _status_failure(status: int) -> PollError:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Sequence
 from typing import ClassVar, Protocol
 
 from .documents.history import History
-from .errors import Refusal
+from .errors import NotAuthenticated, Refusal
+from .leases import Stay
 from .routes import Route, TopicName
-from .values import Event, Mode, Parting, Transport
+from .values import Event, Mode, Parting, Principal, Transport
 from .views import ViewRoute
 from .wire import Form
 
@@ -36,11 +37,19 @@ class Followed(Protocol):
 
     def catch_up(self, subscriber: Subscriber) -> None: ...
 
+    def hurry(self, subscriber: Subscriber) -> bool: ...
+
     def position(self, subscriber: Subscriber) -> str | None: ...
 
     def beat(self, subscriber: Subscriber, *, opening: bytes = b"") -> None: ...
 
     def problem(self, refusal: Refusal) -> Event: ...
+
+
+def parting_of(refusal: Refusal) -> Parting:
+    """Return what ends a connection that is refused."""
+    is_expired = isinstance(refusal, NotAuthenticated) and refusal.fault == "credentials_expired"
+    return "expired" if is_expired else "refused"
 
 
 def pace_of(throttle: float | None) -> Pace | None:
@@ -84,7 +93,7 @@ class Subscriber:
 
     __slots__ = (
         *("bare_at", "channel", "cursor", "form", "heartbeat", "is_live", "is_paused", "is_terse", "missed_beats"),
-        *("mode", "pace", "parting", "send", "turn"),
+        *("mode", "pace", "parting", "principal", "send", "turn"),
     )
 
     transport_name: ClassVar[Transport]
@@ -108,6 +117,7 @@ class Subscriber:
         self.heartbeat: float | None = None  # seconds; None: as the server has it
         self.turn = 0  # its place on the heartbeat wheel
         self.parting: Parting = "client"  # who or what ends it, if it ends now
+        self.principal: Principal | None = None  # as whom it may follow the topic; None: everybody may
 
     def tell(self, frames: Sequence[tuple[Event, bytes]], *, opening: bytes = b"") -> None:
         """Write ``opening`` and what brings the client up to date: each event, and how it is written."""
@@ -167,6 +177,15 @@ class Subscriber:
         """End the stream because the client may not follow the topic any more."""
         raise NotImplementedError
 
+    def warn(self, expiring: Event) -> None:
+        """Tell the client that its credentials end."""
+        self.note(self.form(expiring, self.channel.name.text))
+
+    def revoke(self, principal: Principal, refusal: Refusal) -> None:
+        """End the stream if the client may follow the topic as this principal only."""
+        if self.principal is principal:
+            self.refuse(refusal)
+
 
 class Stream(Protocol):
     """A connection that events are written to: a subscriber's own, or one that several share."""
@@ -174,6 +193,7 @@ class Stream(Protocol):
     turn: int  # its place on the heartbeat wheel
     parting: Parting  # who or what ends it, if it ends now
     heartbeat: float | None  # seconds; None: as the server has it
+    stay: Stay | None  # None: nobody has asked who it is
 
     @property
     def transport_name(self) -> Transport: ...
@@ -189,6 +209,10 @@ class Stream(Protocol):
 
     def farewell(self, *, retry_after: float) -> None: ...
 
+    def warn(self, expiring: Event) -> None: ...
+
+    def revoke(self, principal: Principal, refusal: Refusal) -> None: ...
+
 
 class Asker(Protocol):
     """A connection whose client waits for an answer: a parked long poll."""
@@ -199,11 +223,25 @@ class Asker(Protocol):
     @property
     def followed(self) -> Collection[Followed]: ...
 
+    @property
+    def principals(self) -> Collection[Principal]:
+        """Those as whom it may follow that."""
+
     def time_out(self) -> None:
         """Answer now: the wait is over."""
 
     def finish(self) -> None:
         """Answer now: the gateway goes away."""
+
+
+class Newcomer(Protocol):
+    """A WebSocket that was let in to say who its client is."""
+
+    def time_out(self) -> None:
+        """Send it away: it took too long."""
+
+    def finish(self) -> None:
+        """Send it away: the gateway goes away."""
 
 
 class Waiter(Protocol):
@@ -218,6 +256,10 @@ class Waiter(Protocol):
     @property
     def mode(self) -> Mode | None:
         """How it is told of changes; None if it waits for the document as it is."""
+
+    @property
+    def principal(self) -> Principal | None:
+        """As whom it may follow the topic; None: everybody may."""
 
     def wake(self) -> None:
         """Look again: a document was appended."""

@@ -14,6 +14,7 @@ from typing import assert_never
 
 import structlog
 
+from .auth.keeper import Keeper
 from .budgeting import start_delays
 from .channel import Channel
 from .errors import Refusal, Reloaded
@@ -40,11 +41,12 @@ class Tally:
 
 
 class Succession:
-    """Hands the topics of a hub over to a generation. ``chance``: from 0 up to 1."""
+    """Hands the topics of a hub over to a generation. ``keeper``: goes by it already; ``chance``: from 0 up to 1."""
 
-    def __init__(self, hub: Hub, generation: Generation, *, chance: float) -> None:
+    def __init__(self, hub: Hub, generation: Generation, keeper: Keeper, *, chance: float) -> None:
         self._hub = hub
         self._generation = generation
+        self._keeper = keeper
         self._chance = chance
         self._tally = Tally()
 
@@ -80,7 +82,8 @@ class Succession:
                 self._refuse(subscriber, refusal)
             case Kept(entry, name) | Renewed(entry, name):
                 channel.route, channel.name = entry, name
-                if worse := refusal_of(entry, subscriber.transport_name, None):
+                worse = refusal_of(entry, subscriber.transport_name, None)
+                if worse or (worse := self._keeper.recheck(entry, name, subscriber.principal)):
                     self._refuse(subscriber, worse)
 
     def _hand_over(self, channel: PolledChannel) -> bool:
@@ -147,9 +150,10 @@ class Succession:
         return found
 
     def _check_listeners(self, channel: Channel) -> None:
-        """Send those away whose transport or mode the route no longer has."""
+        """Send those away whose transport or mode the route no longer has, or who may not follow it any more."""
         for listener in channel.listeners():
-            if refusal := refusal_of(channel.route, listener.transport_name, listener.mode):
+            refusal = refusal_of(channel.route, listener.transport_name, listener.mode)
+            if refusal or (refusal := self._keeper.recheck(channel.route, channel.name, listener.principal)):
                 self._refuse(listener, refusal)
 
     def _refuse(self, listener: Subscriber | Waiter, refusal: Refusal) -> None:

@@ -19,8 +19,12 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 Mode = Literal["patch", "merge", "items", "snapshot"]
 Transport = Literal["short_poll", "long_poll", "sse", "websocket"]
 Encoding = Literal["base64"]
-Parting = Literal["client", "dead", "slow", "no_ping", "ended", "drained", "refused"]  # why a connection ended
-EventKind = Literal["snapshot", "patch", "merge", "items", "gone", "end", "status", "heartbeat", "problem", "ack"]
+Parting = Literal[
+    "client", "dead", "slow", "no_ping", "ended", "drained", "refused", "expired"
+]  # why a connection ended
+EventKind = Literal[
+    "snapshot", "patch", "merge", "items", "gone", "end", "status", "heartbeat", "expiring", "problem", "ack"
+]
 State = Literal["cold", "live", "stale", "held", "paused", "gone", "ended"]
 
 
@@ -100,12 +104,19 @@ class UpstreamRequest:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a client proved to be: the entry of ``auth:`` that vouches, the issuer and subject, and what they claim."""
+    """
+    Who a client proved to be: the entry of ``auth:`` that vouches, the issuer and subject, and what they claim.
+
+    ``expires_at``: seconds since the epoch; None: for as long as the entry vouches. ``proof`` is a digest of what it
+    was proved with, by which the entry knows later whether that still counts.
+    """
 
     auth: str
     issuer: str
     subject: str
     claims: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    expires_at: float | None = None
+    proof: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

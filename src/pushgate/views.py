@@ -181,6 +181,10 @@ class ViewRoute:
         return self.parent.is_public
 
     @property
+    def is_open(self) -> bool:
+        return self.parent.is_open
+
+    @property
     def timeout(self) -> float:
         """How long a poll of the document may take, in seconds."""
         return self.parent.timeout

@@ -107,6 +107,10 @@ class Wave:
         """Do not tell this one; it has left, or will catch up by itself."""
         self._waiting.pop(subscriber, None)
 
+    def hurry(self, subscriber: Subscriber) -> None:
+        """Tell this one now, if it is waiting."""
+        self._tell(subscriber)
+
     def finish(self) -> None:
         """Tell all who are waiting now."""
         for subscriber in list(self._waiting):

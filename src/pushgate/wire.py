@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from .documents.changes import encode, timestamp
-from .errors import Refusal
+from .errors import Refusal, UpstreamRefused
 from .packing import FLUSH, Parcel, packed, stored
 from .values import Event, Json, Status
 
@@ -192,18 +192,25 @@ def heartbeat_event(status: Status, *, id: str | None, at: float) -> Event:
     return Event("heartbeat", id, at, encode(data))
 
 
+def expiring_event(ends_at: float, *, at: float) -> Event:
+    """Return the announcement that the client's credentials end; times are seconds since the epoch."""
+    return Event("expiring", None, at, encode({"at": timestamp(ends_at)}))
+
+
 def problem_event(refusal: Refusal, *, at: float) -> Event:
     return Event("problem", None, at, encode({"code": refusal.code, "message": refusal.message}))
 
 
-def ack_message(*, ref: Json, at: float) -> bytes:
+def ack_message(*, ref: Json, at: float, **more: Json) -> bytes:
     """Return the answer to a WebSocket client's message; ``ref`` is whatever the client called it."""
-    return encode({"event": "ack", "ref": ref, "at": timestamp(at)})
+    return encode({"event": "ack", "ref": ref, "at": timestamp(at), **more})
 
 
 def problem_message(refusal: Refusal, *, ref: Json, at: float, topic: str | None = None) -> bytes:
     """Return the refusal of a WebSocket client's message, with the topic that it named."""
     problem = {"event": "problem", "ref": ref, "code": refusal.code, "message": refusal.message, "at": timestamp(at)}
+    if isinstance(refusal, UpstreamRefused):
+        problem |= {"status": refusal.status, **refusal.shown}
     return encode(problem if topic is None else {**problem, "topic": topic})
 
 

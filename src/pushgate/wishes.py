@@ -8,7 +8,7 @@ order (an empty one is none). Everything else is as on a topic's own URL, and co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -41,10 +41,15 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """All that a request asks for; the set's cursor and what counts for all topics is in ``ask``."""
+    """
+    All that a request asks for; the set's cursor and what counts for all topics is in ``ask``.
+
+    ``controls``: pushgate's own query parameters, credentials among them.
+    """
 
     topics: tuple[Wish, ...]
     ask: Ask
+    controls: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class _Entry(BaseModel):
@@ -91,7 +96,8 @@ def read_wishes(transport: Transport, headers: Mapping[str, str], query: str, bo
         controls["cursor"] = cursors[0]
     if transport == "sse" and (headers.get("Last-Event-ID") or controls.get("lastEventId")):
         wishes = [Wish(one.topic, None, one.emit) for one in wishes]  # where the stream once began is long past
-    return Wishes(tuple(wishes), negotiate(headers, controls, modes=get_args(Mode), only=transport))
+    ask = negotiate(headers, controls, modes=get_args(Mode), only=transport)
+    return Wishes(tuple(wishes), ask, controls)
 
 
 def _controls(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -26,13 +26,13 @@ from aiohttp import web
 
 from pushgate.adapters.downstream.handover import (
     NOTSENT_BYTES,
-    Server,
     TakenOver,
     give_back,
     listen,
     take_over,
     take_over_upgraded,
 )
+from pushgate.adapters.downstream.heads import Server
 
 DEADLINE = 10.0
 HEARTBEAT = 7.0
@@ -86,7 +86,7 @@ class Gate:
     """A server that hands the sockets of ``/stream``, ``/upgrade`` and ``/park`` over, and answers everything else."""
 
     def __init__(self) -> None:
-        self.server = Server(self.handle, access_log=None, handler_cancellation=True)
+        self.server = Server(self.handle, access_log=None)
         self.owners: list[Owner] = []
         self.requests: list[weakref.ref[Any]] = []
         self.tail = b""
@@ -285,7 +285,7 @@ class TestStream:
                 outcome.append(take_over(request, Owner()))
                 return TakenOver()
 
-            server = Server(handle, access_log=None)
+            server = Server(handle, access_log=None, handler_cancellation=False)
             runner = web.ServerRunner(server, shutdown_timeout=0.1)
             await runner.setup()
             listener = listen("127.0.0.1", 0, heartbeat=HEARTBEAT)

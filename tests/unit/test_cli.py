@@ -71,6 +71,21 @@ def test_check_as_json_is_one_document(file: Path) -> None:
     assert json.loads(result.stdout) == {"ok": True, "problems": []}
 
 
+def test_check_looks_into_an_htpasswd_file(file: Path) -> None:
+    """A password in clear is found before anybody tries it, and is not repeated."""
+    (file.parent / "users").write_text("ada:s3cr3t\n")
+    file.write_text(
+        "version: 1\nupstreams: {bikes: {url: 'https://bikes.example'}}\n"
+        "auth: {people: {kind: basic, htpasswd: users}}\nroutes: {/stations: {upstream: bikes, auth: people}}\n"
+    )
+    result = runner.invoke(app, ["check", "-c", str(file)])
+    assert result.exit_code == 1
+    assert result.stdout == (
+        f"{file}:3:40: auth people: htpasswd: {file.parent}/users, line 1: the password of ada stands there in clear, "
+        "or by a weak method such as crypt; write it anew with `htpasswd -B`\n"
+    )
+
+
 def test_check_annotates_pull_requests(file: Path) -> None:
     file.write_text(BAD)
     result = runner.invoke(app, ["check", "-c", str(file), "--format", "github"])

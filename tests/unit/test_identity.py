@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pushgate.config.access import Forward
+from pushgate.errors import Forbidden
 from pushgate.identity import cookies_of, identify
-from pushgate.values import Caller
+from pushgate.values import Caller, Principal
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,10 @@ def test_no_cookie_smuggles_another_one() -> None:
     caller = Caller(cookies=cookies_of('SID="a; admin=1"; admin=2'))
     identity = identify(caller, share="identity", forward=Forward(cookies=("SID",)), used=frozenset())
     assert identity.headers == (("Cookie", 'SID="a'),)
+
+
+def test_who_is_nobody_in_particular_has_no_topic_of_its_own() -> None:
+    """Otherwise all who have a token without a subject would be the same client."""
+    caller = Caller(Principal("staff", "https://id.example", ""))
+    with pytest.raises(Forbidden, match="sub"):
+        identify(caller, share="identity", forward=Forward(), used=frozenset())

@@ -1,25 +1,23 @@
 """
 The admin listener. It binds to loopback unless told otherwise.
 
-Probes and metrics are open to whoever reaches it; what tells of topics is for this machine only.
+Probes and metrics are open to whoever reaches it; everything else is for operators.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 from aiohttp import web
 
 from ..documents.changes import encode, timestamp
-from ..errors import BadRequest
+from ..errors import BadRequest, Refusal
 from ..metrics import Metrics
 from ..polled import PolledChannel
 from ..values import State
-from .draining import DrainSwitch
-from .operators import is_local
-from .reloading import ReloadSwitch
+from .operators import Operators, answer_refusal
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -29,11 +27,18 @@ TOPICS_SHOWN = 1000
 _STATES = get_args(State)
 
 
+class Switch(Protocol):
+    """A path at which operators change something."""
+
+    async def answer(self, request: web.BaseRequest) -> web.Response:
+        """Obey whoever may; raises Refusal."""
+
+
 class Admin:
     """
     ``/livez``: the loop turns. ``/readyz``: configuration loaded, listeners bound, not draining. ``/metrics``: the
-    scrape. ``/-/topics``: how each topic is doing. ``/-/drain``: have clients leave. ``/-/reload``: read the
-    configuration again. That a backend is down makes pushgate neither dead nor unready.
+    scrape. ``/-/topics``: how each topic is doing. ``switches``: where something is changed, by path. That a backend is
+    down makes pushgate neither dead nor unready.
     """
 
     def __init__(
@@ -41,20 +46,24 @@ class Admin:
         metrics: Metrics,
         is_ready: Callable[[], bool],
         topics: Callable[[], Iterable[PolledChannel]],
-        drain: DrainSwitch,
-        reload: ReloadSwitch,
+        operators: Operators,
+        switches: Mapping[str, Switch],
     ) -> None:
         self._metrics = metrics
         self._is_ready = is_ready
         self._topics = topics
-        self._drain = drain
-        self._reload = reload
+        self._operators = operators
+        self._switches = switches
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.path == "/-/drain":
-            return self._drain.answer(request)
-        if request.path == "/-/reload":
-            return await self._reload.answer(request)
+        try:
+            return await self._answer(request)
+        except Refusal as refusal:
+            return answer_refusal(refusal)
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        if (switch := self._switches.get(request.path)) is not None:
+            return await switch.answer(request)
         if request.method not in ("GET", "HEAD"):
             return web.Response(status=405, text="read only\n", headers={"Allow": "GET, HEAD"})
         match request.path:
@@ -67,16 +76,12 @@ class Admin:
             case "/-/topics":
                 return self._answer_topics(request)
             case _:
-                known = "there are /livez, /readyz, /startupz, /metrics, /-/topics, /-/drain and /-/reload\n"
-                return web.Response(status=404, text=known)
+                known = ", ".join(["/livez", "/readyz", "/startupz", "/metrics", "/-/topics", *self._switches])
+                return web.Response(status=404, text=f"there are {known}\n")
 
     def _answer_topics(self, request: web.BaseRequest) -> web.Response:
-        if not is_local(request.remote):
-            return web.Response(status=403, text="this is told on the gateway's own machine only\n")
-        try:
-            route, state, limit = _filters(request)
-        except BadRequest as refusal:
-            return web.Response(status=400, text=f"{refusal.message}\n")
+        self._operators.check_reader(request)
+        route, state, limit = _filters(request)
         found = islice(_matching(self._topics(), route, state), limit)
         told = [topic_account(channel) for channel in found]
         return web.Response(

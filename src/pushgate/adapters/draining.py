@@ -12,8 +12,7 @@ from aiohttp import web
 
 from ..departures import Departures
 from ..documents.changes import encode
-from ..errors import Forbidden
-from .operators import check_operator, check_reader
+from .operators import Operators
 
 METHODS = ("GET", "HEAD", "POST", "DELETE")
 
@@ -21,27 +20,24 @@ METHODS = ("GET", "HEAD", "POST", "DELETE")
 class DrainSwitch:
     """``GET`` tells, ``POST`` begins (again: changes nothing), ``DELETE`` undoes it."""
 
-    def __init__(self, departures: Departures, *, window: Callable[[], float], listen: str) -> None:
+    def __init__(self, departures: Departures, operators: Operators, *, window: Callable[[], float]) -> None:
         self._departures = departures
+        self._operators = operators
         self._window = window
-        self._listen = listen
 
-    def answer(self, request: web.BaseRequest) -> web.Response:
+    async def answer(self, request: web.BaseRequest) -> web.Response:
+        """Obey, or tell; raises Refusal."""
         departures = self._departures
-        try:
-            if request.method in ("POST", "DELETE"):
-                check_operator(request, listen=self._listen)
-            else:
-                check_reader(request)
-        except Forbidden as refusal:
-            return web.Response(status=403, text=f"{refusal.message}\n")
         match request.method:
             case "GET" | "HEAD":
+                self._operators.check_reader(request)
                 return self._tell(200)
             case "POST":
+                self._operators.check_operator(request)
                 departures.begin(window=self._window())
                 return self._tell(202)
             case "DELETE":
+                self._operators.check_operator(request)
                 if departures.undo():
                     return self._tell(200)
                 return web.Response(status=409, text="the process has been told to end, which cannot be undone\n")

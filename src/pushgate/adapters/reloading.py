@@ -11,27 +11,26 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from ..documents.changes import encode
-from ..errors import ConfigError, Forbidden
-from .operators import check_operator
+from ..errors import ConfigError
+from .operators import Operators
 
 Reload = Callable[[], Awaitable[Mapping[str, int]]]
 
 
 class ReloadSwitch:
-    """``reload`` returns what became of the topics, or raises ConfigError; ``listen``: where the listener is bound."""
+    """``reload`` returns what became of the topics, or raises ConfigError."""
 
-    def __init__(self, reload: Reload, *, listen: str) -> None:
+    def __init__(self, reload: Reload, operators: Operators) -> None:
         self._reload = reload
-        self._listen = listen
+        self._operators = operators
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
+        """Obey; raises Refusal."""
         if request.method != "POST":
             return web.Response(status=405, text="POST only\n", headers={"Allow": "POST"})
+        self._operators.check_operator(request)
         try:
-            check_operator(request, listen=self._listen)
             tally = await self._reload()
-        except Forbidden as refusal:
-            return web.Response(status=403, text=f"{refusal.message}\n")
         except ConfigError as error:
             return _refused(error)
         return _answer(200, {"topics": tally}, "application/json")

@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from ..config import Gateway
+    from ..config.auth import BasicAuth
     from ..config.original import Original
 
 STDIN = "-"
@@ -28,7 +29,7 @@ def load_config(file: str) -> Gateway:
         gateway = parse(sys.stdin.buffer.read(), file="<stdin>", environ=os.environ, base=Path.cwd())
     else:
         gateway = load(Path(file), environ=os.environ)
-    _require_libraries(gateway)
+    _check_surroundings(gateway)
     return gateway
 
 
@@ -37,11 +38,11 @@ def original(file: str) -> Original | None:
     from ..config.original import Original
 
     is_read_once = file == STDIN or Path(file).is_fifo()
-    return None if is_read_once else Original(Path(file), environ=os.environ, check=_require_libraries)
+    return None if is_read_once else Original(Path(file), environ=os.environ, check=_check_surroundings)
 
 
-def _require_libraries(gateway: Gateway) -> None:
-    """Raise ConfigError if a route's format needs what is not installed."""
+def _check_surroundings(gateway: Gateway) -> None:
+    """Raise ConfigError if a route's format needs what is not installed, or an htpasswd file cannot be used."""
     from ..adapters.upstream.formats import missing_library
     from ..config.finding import Finding
     from ..errors import ConfigError
@@ -50,8 +51,17 @@ def _require_libraries(gateway: Gateway) -> None:
     for path, route in gateway.routes.items():
         if missing := missing_library(route.format):
             report.add_finding(Finding(("routes", path, "format"), missing))
+    for name, auth in gateway.auth.items():
+        if auth.kind == "basic" and (message := _complaint(auth)):
+            report.add_finding(Finding(("auth", name, "htpasswd"), message))
     if problems := report.problems():
         raise ConfigError(problems)
+
+
+def _complaint(auth: BasicAuth) -> str | None:
+    from ..auth.basic import complaint  # brings every kind of hash along
+
+    return complaint(auth)
 
 
 def require_config(file: str, source: Original | None = None) -> Gateway:

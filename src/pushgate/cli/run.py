@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ..errors import ConfigError
 from ..heap import tidy_heap
 from .configuration import ConfigFile, original, require_config
 
@@ -32,6 +33,9 @@ def run(file: ConfigFile = "gateway.yaml") -> None:
             runner.run(_until_told(gateway))
     except OSError as error:
         print(f"pushgate: cannot listen: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except ConfigError as error:
+        print(error, file=sys.stderr)
         raise typer.Exit(1) from None
 
 

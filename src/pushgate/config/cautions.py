@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from ..quantities import duration_text
+from .carriers import caution_carriers
 from .demand import Demand, demands
 from .finding import Finding
 from .gateway import Gateway
@@ -22,6 +23,8 @@ def caution(gateway: Gateway) -> Iterator[Finding]:
     yield from _credentials_in_clear(gateway)
     yield from _budgets(gateway)
     yield from _open_writes(gateway)
+    yield from _shares(gateway)
+    yield from caution_carriers(gateway)
 
 
 def _same_requests(gateway: Gateway) -> Iterator[Finding]:
@@ -140,3 +143,22 @@ def _open_writes(gateway: Gateway) -> Iterator[Finding]:
             words = "anybody who reaches pushgate may write, and as pushgate: nobody is asked who they are"
             remedy = "`forward` what tells who they are, with `share: identity`, or say `auth: none` if you mean it"
             yield Finding(("routes", path, "write"), f"{words}; {remedy}", at_key=True)
+
+
+def _shares(gateway: Gateway) -> Iterator[Finding]:
+    """Whether one client can be told from another."""
+    server, limits = gateway.server, gateway.server.limits
+    if limits.per_address is not None and not server.trusted_proxies:
+        message = (
+            "counts only clients with public addresses unless there are `trusted_proxies`: any other may be a proxy "
+            "that many share; name your proxies there, or 127.0.0.1 if there is none"
+        )
+        yield Finding(("server", "limits", "per_address"), message, at_key=True)
+    for network in server.trusted_proxies:
+        if network.endswith("/0"):
+            message = f"`{network}` is everybody, who may then say to be anywhere; name your proxies"
+            yield Finding(("server", "trusted_proxies"), message, at_key=True)
+    for key in ("per_principal", "topics_per_principal"):
+        if getattr(limits, key) is not None and not gateway.auth:
+            message = "has no effect without `auth:`; nobody is asked who they are"
+            yield Finding(("server", "limits", key), message, at_key=True)

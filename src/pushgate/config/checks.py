@@ -14,9 +14,11 @@ from urllib.parse import unquote
 
 from ..naming import PLACEHOLDER, Template, fill_text, is_safe_segment, placeholders
 from ..quantities import Rate, duration_text
+from .carriers import check_carriers
 from .demand import polls_within, upstream_names
 from .finding import Finding, did_you_mean
 from .gateway import Gateway
+from .passages import check_proxy
 from .placeholders import check_credentials, check_placeholders
 from .poll import Poll
 from .refresh import check_refresh
@@ -44,9 +46,11 @@ def check(gateway: Gateway, names: Names) -> Iterator[Finding]:
         for finding in check_view(path, view, gateway, names["routes"]):
             yield finding.below("routes", path)
     for path, entry in gateway.proxy.items():
-        for finding in (*_check_upstream(entry.upstream, {}, names), *_check_auth(entry.auth, names)):
+        found = (*_check_upstream(entry.upstream, {}, names), *_check_auth(entry.auth, names))
+        for finding in (*found, *check_proxy(path, entry, gateway, names["routes"])):
             yield finding.below("proxy", path)
     yield from check_credentials(gateway)
+    yield from check_carriers(gateway)
     yield from _check_standing(gateway)
     yield from _check_paths(gateway)
 

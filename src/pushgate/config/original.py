@@ -58,4 +58,8 @@ def digest_of(file: Path) -> bytes | None:
 
 def _named_files(gateway: Gateway) -> list[Path]:
     """Return the files whose content is a part of what is done, although the configuration has only their names."""
-    return [Path(route.request.body_file) for route in gateway.routes.values() if route.request.body_file is not None]
+    tls = [gateway.server.tls, *(upstream.tls for upstream in gateway.upstreams.values())]
+    certificates = [file for section in tls if section is not None for file in (section.certificate, section.key)]
+    users = [auth.htpasswd for auth in gateway.auth.values() if auth.kind == "basic"]
+    named = [*certificates, *users, *(route.request.body_file for route in gateway.routes.values())]
+    return [Path(file) for file in named if file is not None]

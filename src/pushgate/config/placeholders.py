@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import product
 
 from pydantic import SecretStr
 
 from ..escaping import content_type_of, escape_of, outside_strings
-from ..naming import PLACEHOLDER, fill_text, placeholders
-from .access import Claims
+from ..naming import PLACEHOLDER, fill_text, placeholders, references
+from .access import Claims, Rule
 from .credentials import claims_in, texts_of
 from .expressions import has_place
 from .finding import Finding, did_you_mean
@@ -34,10 +34,23 @@ def check_placeholders(path: str, route: Route) -> Iterator[Finding]:
     yield from _bodies(("request",), route.request, known)
     yield from _batch(path, route, known)
     yield from _expressions(route)
+    yield from check_rules(route.allow, known)
     for method, write in route.write.items():
         yield from _templates(("write", method), write, known)
         yield from _outside(("write", method), write, route)
         yield from _bodies(("write", method), write, known)
+
+
+def check_rules(rules: Iterable[Rule], known: Collection[str]) -> Iterator[Finding]:
+    """Yield what is wrong with the ``{name}`` of an ``allow``; ``known``: the parameters of the path and the query."""
+    for index, rule in enumerate(rules):
+        for key in ("equals", "contains", "any"):
+            value = getattr(rule, key) or ()
+            for name in sorted(references(value if isinstance(value, str) else "".join(value)) - set(known)):
+                hint = (
+                    did_you_mean(name, known) or "; only parameters of the path and listed query names may stand here"
+                )
+                yield Finding(("allow", index, key), f"`{{{name}}}` is unknown{hint}")
 
 
 def check_credentials(gateway: Gateway) -> Iterator[Finding]:

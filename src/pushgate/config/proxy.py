@@ -32,7 +32,17 @@ class Proxy(Section):
     timeout: ProxyTimeout = ProxyTimeout()
     """When an exchange is given up."""
     refresh: dict[Text, Names[Text]] = EMPTY
-    """Topics that are polled after a request, such as `POST /add.php`."""
+    """Topics that are polled after a request, such as `POST /add.php`; `*` is any one segment."""
+
+    @model_validator(mode="after")
+    def _requests_that_are_passed_on(self) -> Proxy:
+        for key in self.refresh:
+            method, _, path = key.partition(" ")
+            if not path.startswith("/") or any(part in path for part in "?#{} "):
+                raise misplaced(("refresh", key), "is no request; write it like `POST /add.php`")
+            if method not in self.methods:
+                raise misplaced(("refresh", key), f"is never passed on; add {method} to `methods`")
+        return self
 
     @model_validator(mode="after")
     def _nobody_borrows_credentials(self) -> Proxy:

@@ -13,7 +13,7 @@ from pathlib import Path as File
 from typing import Any
 
 from .output import json_schema
-from .pending import pending_keys
+from .pending import PENDING
 from .tree import Path
 
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
@@ -32,7 +32,7 @@ def tables() -> str:
     """Return a table of keys for every section, and the list of what is not yet implemented."""
     schema = json_schema()
     sections = [_section(path, variant, schema["$defs"].get(name, schema)) for path, variant, name in _walk(schema)]
-    waiting = [f"| `{'.'.join(map(str, path))}` | {words} |" for path, words in pending_keys().items()]
+    waiting = [f"| `{'.'.join(map(str, path))}: {value}` | {words} |" for (path, value), words in PENDING.items()]
     return "\n".join([*sections, "### Not yet\n", "| key | what it will do |", "|---|---|", *waiting, ""])
 
 
@@ -69,21 +69,23 @@ def _references(path: Path, variant: str, described: dict[str, Any]) -> Iterator
 
 def _section(path: Path, variant: str, definition: dict[str, Any]) -> str:
     title = f"`{'.'.join(map(str, path))}`" if path else "The file"
-    heading = f"### {title}{f', {variant}' if variant else ''}\n\n{definition['description']}{_not_yet(path)}\n"
+    described = f"{definition['description']}{_not_yet(path, variant)}"
+    heading = f"### {title}{f', {variant}' if variant else ''}\n\n{described}\n"
     required = definition.get("required", [])
-    rows = [_row(path, key, described, key in required) for key, described in definition["properties"].items()]
+    rows = [_row(key, described, is_required=key in required) for key, described in definition["properties"].items()]
     return "\n".join([heading, "| key | type | default | meaning |", "|---|---|---|---|", *rows, ""])
 
 
-def _row(path: Path, key: str, described: dict[str, Any], is_required: bool) -> str:
+def _row(key: str, described: dict[str, Any], *, is_required: bool) -> str:
     default = "required" if is_required else _default(described.get("default"))
     meaning = described.get("description") or _described_there(described)
-    waits = "" if _not_yet(path) else _not_yet((*path, key))
-    return f"| `{key}` | {_kind(described)} | {default} | {meaning}{waits} |"
+    return f"| `{key}` | {_kind(described)} | {default} | {meaning} |"
 
 
-def _not_yet(path: Path) -> str:
-    return " *Not yet.*" if any(path[: len(pending)] == pending for pending in pending_keys()) else ""
+def _not_yet(path: Path, variant: str) -> str:
+    """Mark the section that a value leads to which does nothing yet."""
+    pending = [(key[:-1], f"`{key[-1]}: {value}`") for key, value in PENDING]
+    return " *Not yet.*" if (path, variant) in pending else ""
 
 
 def _default(value: Any) -> str:

@@ -54,13 +54,23 @@ def reach_of(entry: str, *, segment: Fill, value: Fill) -> Reach:
     return Reach(segments, {name: value(text) for name, text in decode_query(query).items()})
 
 
+def reach_of_topics(entry: str) -> Reach:
+    """Return what an entry reaches in which nothing has to be filled in."""
+    return reach_of(entry, segment=unquote, value=str)
+
+
 def check_refresh(route: Route, gateway: Gateway, routes: Collection[str]) -> Iterator[Finding]:
     """Yield the entries that reach nothing; ``routes`` are all paths of the file, also of entries that are wrong."""
     for method, write in route.write.items():
         for place, entry in places(write):
-            if not any(_leads_to(entry, path, gateway) for path in routes):
+            if not leads_somewhere(entry, gateway, routes):
                 hint = did_you_mean(entry, routes) or "; write the path of a topic, as clients do"
                 yield Finding(("write", method, *place), f"`{entry}` leads to no route{hint}")
+
+
+def leads_somewhere(entry: str, gateway: Gateway, routes: Collection[str]) -> bool:
+    """Whether an entry can reach topics of any of these routes."""
+    return any(_leads_to(entry, path, gateway) for path in routes)
 
 
 def places(write: Write) -> Iterator[tuple[Path, str]]:

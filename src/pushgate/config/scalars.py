@@ -178,9 +178,14 @@ Secret = Annotated[
 ]
 
 
+def _beside(value: object, info: ValidationInfo) -> Path:
+    """Return a path; a relative one starts at the folder of gateway.yaml. Nothing has to be there yet."""
+    return Path((info.context or {}).get("base") or Path()) / text_of(value)
+
+
 def _readable(value: object, info: ValidationInfo) -> str:
-    """Return the path of a file that can be read; a relative one starts at the folder of gateway.yaml."""
-    path = ((info.context or {}).get("base") or Path()) / text_of(value)
+    """Return the path of a file that can be read."""
+    path = _beside(value, info)
     try:
         path.open("rb").close()
     except OSError as error:
@@ -188,6 +193,7 @@ def _readable(value: object, info: ValidationInfo) -> str:
     return str(path)
 
 
+PemFile = Annotated[str, BeforeValidator(lambda value, info: str(_beside(value, info))), _schema("file", "ca.pem")]
 ReadableFile = Annotated[str, BeforeValidator(_readable), _schema("file", "orders.xml")]
 OptionalSecret = Annotated[
     SecretStr | None,

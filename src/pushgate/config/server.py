@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from ..quantities import Rate, duration_text
 from .addresses import Address, BasePath, Listen, Network, Origin, Prefix, RedisUrl
 from .scalars import (
     OFF,
+    REDACTED,
     AllowedOrOff,
     Count,
     Duration,
     Flag,
     Limit,
     OptionalSecret,
+    PemFile,
     Period,
     PeriodOrOff,
     SizeOrOff,
-    Text,
 )
 from .section import Names, Section, misplaced
 
@@ -32,22 +41,51 @@ def _not_too_often(seconds: float) -> float:
     return seconds
 
 
+# What can be guessed is no proof.
+MIN_TOKEN_LENGTH = 16
+
+# What an Authorization header can carry (RFC 6750 section 2.1).
+_BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+
+
+def _operator_token(value: SecretStr | None) -> SecretStr | None:
+    text = "" if value is None else value.get_secret_value()
+    if text not in ("", REDACTED) and not is_bearer(text):
+        raise ValueError("holds what no Authorization header can carry; use letters, digits and -._~+/")
+    return value
+
+
+def is_bearer(text: str) -> bool:
+    """Whether a text can be presented as a bearer token."""
+    return _BEARER.fullmatch(text) is not None
+
+
+def _hard_to_guess(value: SecretStr | None) -> SecretStr | None:
+    text = "" if value is None else value.get_secret_value()
+    if text not in ("", REDACTED) and len(text) < MIN_TOKEN_LENGTH:  # what `pushgate config` wrote can be checked again
+        raise ValueError(f"is short enough to be guessed; make one of {MIN_TOKEN_LENGTH} characters or more")
+    return value
+
+
+OperatorToken = Annotated[OptionalSecret, AfterValidator(_hard_to_guess), AfterValidator(_operator_token)]
+
+
 class Admin(Section):
     """The second listener: health, metrics, and what operators do."""
 
     listen: Listen = Address("127.0.0.1", 8081)
     """Where the admin listener listens; keep it away from the public."""
-    token: OptionalSecret = None
-    """What operators present from elsewhere than loopback; probes and metrics are open."""
+    token: OperatorToken = None
+    """What operators present from elsewhere than loopback, at least 16 characters; probes and metrics are open."""
 
 
 class ServerTls(Section):
     """A certificate for the public listener; the files are read again when they change."""
 
-    certificate: Text
+    certificate: PemFile
     """PEM file with the certificate and its chain."""
-    key: Text
-    """PEM file with the private key."""
+    key: PemFile
+    """PEM file with the private key, without a password."""
 
 
 class Cors(Section):
@@ -80,6 +118,10 @@ class Limits(Section):
     """Documents and histories together."""
     per_address: Limit = None
     """Open connections of one client address; behind a proxy it needs `trusted_proxies`."""
+    per_principal: Limit = None
+    """Open connections of one principal."""
+    topics_per_principal: Limit = None
+    """Live topics for which one principal is the reason: those that it was the first to ask for."""
 
     @model_serializer(mode="wrap")
     def _write_off(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -100,8 +142,8 @@ class Drain(Section):
 class Poke(Section):
     """Webhooks and jobs that ask for a poll now."""
 
-    secret: OptionalSecret = None
-    """Signs the requests to `/-/poke`."""
+    secret: Annotated[OptionalSecret, AfterValidator(_hard_to_guess)] = None
+    """Signs the requests to `/-/poke`, or is their bearer token; at least 16 characters. Without it there is none."""
 
 
 class Server(Section):
@@ -118,7 +160,7 @@ class Server(Section):
     tls: ServerTls | None = None
     """HTTPS on the public listener."""
     trusted_proxies: Names[Network] = ()
-    """Networks whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    """Networks whose X-Forwarded-For, X-Forwarded-Proto and Forwarded are believed."""
     cors: Cors = Cors()
     """Web pages of other origins."""
     limits: Limits = Limits()

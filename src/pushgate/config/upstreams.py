@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema, model_validator
+from pydantic import model_validator
 
 from .addresses import BaseUrl, Headers, Host, ProxyUrl
 from .credentials import Credentials, NoCredentials, claims_in, texts_of
-from .scalars import Allowed, Count, CountOrZero, Flag, Limit, Period, Size, text_of
+from .scalars import Allowed, Count, CountOrZero, Flag, Limit, PemFile, Period, Size
 from .section import EMPTY, Names, Section, misplaced
-
-
-def _beside(value: object, info: ValidationInfo) -> str:
-    """Return a path; a relative one starts at the folder of gateway.yaml. Nothing has to be there yet."""
-    return str(((info.context or {}).get("base") or Path()) / text_of(value))
-
-
-PemFile = Annotated[
-    str, BeforeValidator(_beside), WithJsonSchema({"title": "file", "type": "string", "examples": ["ca.pem"]})
-]
 
 
 class Timeout(Section):

@@ -9,6 +9,7 @@ from ..naming import Template, placeholders, references
 from .expressions import QUOTED
 from .finding import Finding, did_you_mean
 from .gateway import Gateway
+from .placeholders import check_rules
 from .routes import Route, View
 
 
@@ -26,6 +27,7 @@ def check_view(path: str, view: View, gateway: Gateway, routes: Collection[str])
         yield from _check_parameters(path, view, parent)
         yield from _check_part(view, parent)
         yield from _check_placeholders(path, view, parent)
+        yield from _check_allow(path, view, parent)
 
 
 def _check_parameters(path: str, view: View, parent: Route) -> Iterator[Finding]:
@@ -49,8 +51,18 @@ def _check_part(view: View, parent: Route) -> Iterator[Finding]:
         yield Finding(("item",), message)
 
 
+def _check_allow(path: str, view: View, parent: Route) -> Iterator[Finding]:
+    if view.allow and not parent.auth:
+        yield Finding(("allow",), f"nobody has claims without `auth`; name one at {view.from_}", at_key=True)
+    yield from check_rules(view.allow, _known(path, parent))
+
+
+def _known(path: str, parent: Route) -> frozenset[str]:
+    return placeholders(path) | {name for name, rule in parent.query.items() if rule != "drop"}
+
+
 def _check_placeholders(path: str, view: View, parent: Route) -> Iterator[Finding]:
-    known = placeholders(path) | {name for name, rule in parent.query.items() if rule != "drop"}
+    known = _known(path, parent)
     for key in ("item", "pointer", "select"):
         text = getattr(view, key) or ""
         for name in sorted(references(text) - known):

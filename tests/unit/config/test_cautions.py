@@ -132,6 +132,29 @@ def test_a_burst_that_only_a_long_window_lets_out_is_fine() -> None:
     assert warned({"rate": ["10/s", "1000/h"], "burst": 20}, {"/t": OPEN}) == []
 
 
+PER_ADDRESS = (
+    "server: limits.per_address: counts only clients with public addresses unless there are `trusted_proxies`: any "
+    "other may be a proxy that many share; name your proxies there, or 127.0.0.1 if there is none"
+)
+EVERYBODY = "server: trusted_proxies: `::/0` is everybody, who may then say to be anywhere; name your proxies"
+PER_PRINCIPAL = "server: limits.per_principal: has no effect without `auth:`; nobody is asked who they are"
+TOPICS = "server: limits.topics_per_principal: has no effect without `auth:`; nobody is asked who they are"
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        ({"limits": {"per_address": 5}}, [PER_ADDRESS]),
+        ({"limits": {"per_address": 5}, "trusted_proxies": ["127.0.0.1/32"]}, []),
+        ({"trusted_proxies": ["10.0.0.0/8", "::/0"]}, [EVERYBODY]),
+        ({"limits": {"per_principal": 5, "topics_per_principal": 9}}, [PER_PRINCIPAL, TOPICS]),
+    ],
+)
+def test_shares_of_clients_that_cannot_be_told_apart(server: dict[str, Any], words: list[str]) -> None:
+    """A limit for each client is worth nothing if all of them look the same."""
+    assert warned({}, {"/t": OPEN}, **server) == words
+
+
 def test_the_budgets_of_the_manual_fit() -> None:
     parsed = config.load(CONFIGS / "good" / "budgets.yaml", environ={})
     assert config.warnings(parsed) == []

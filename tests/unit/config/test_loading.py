@@ -178,20 +178,21 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
     """Mistakes in YAML, in values, between sections, and what is not yet implemented, together."""
     text = (
         "version: 1\n"
-        "server: {heartbeat: 1s, poke: {secret: s}}\n"
+        "server: {heartbeat: 1s}\n"
         "upstreams: {bikes: {url: 'https://bikes.example', timeuot: {}}}\n"
         "routes:\n"
         "  /a: {upstream: bikes, emit: pach}\n"
         "  /b: {upstream: bykes}\n"
         "  /b: {upstream: bikes}\n"
+        "store: {kind: redis, url: 'redis://redis:6379'}\n"
     )
     assert [line.split(" ", 1)[0] for line in problems(text)] == [
         "2:21:",
-        "2:25:",
         "3:51:",
         "5:31:",
         "6:18:",
         "7:3:",
+        "8:9:",
     ]
 
 

@@ -13,16 +13,21 @@ from pushgate.errors import ConfigError
 
 
 def says(**route: Any) -> str:
-    polled = {"upstream": "u", **route}
-    return json.dumps({"version": 1, "upstreams": {"u": {"url": "http://u.example"}}, "routes": {"/t": polled}})
+    content = {
+        "version": 1,
+        "upstreams": {"u": {"url": "http://u.example"}},
+        "auth": {"people": {"kind": "basic", "htpasswd": "users"}},
+        "routes": {"/t": {"upstream": "u", "auth": "people", **route}},
+    }
+    return json.dumps(content)
 
 
 @pytest.fixture
 def original(tmp_path: Path) -> Original:
     file = tmp_path / "gateway.yaml"
     file.write_text(says(description="${file:secret}", request={"method": "POST", "body_file": "body"}))
-    (tmp_path / "secret").write_text("one")
-    (tmp_path / "body").write_text("one")
+    for name in ("secret", "body", "users"):
+        (tmp_path / name).write_text("one")
     original = Original(file, environ={})
     original.read()
     return original
@@ -37,7 +42,7 @@ def test_what_is_the_same_has_not_changed(original: Original) -> None:
     assert not original.has_changed()
 
 
-@pytest.mark.parametrize("name", ["gateway.yaml", "secret", "body"])
+@pytest.mark.parametrize("name", ["gateway.yaml", "secret", "body", "users"])
 def test_every_file_that_has_a_part_in_it_counts(original: Original, name: str) -> None:
     file = original.path.parent / name
     file.write_text(says() if name == "gateway.yaml" else "two")
@@ -77,6 +82,7 @@ def test_folders_are_those_of_the_links_and_of_what_they_lead_to(tmp_path: Path)
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "g.yaml").write_text(says())
     (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "users").touch()
     link = tmp_path / "links" / "gateway.yaml"
     link.symlink_to("../real/g.yaml")
     original = Original(link, environ={})

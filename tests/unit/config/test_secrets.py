@@ -19,10 +19,10 @@ SECRETS = {
     "PASSWORD": "pwd-hunter2",
     "PROXY": "prx-hunter2",
     "FORM": "frm-hunter2",
-    "POKE": "pok-hunter2",
-    "ADMIN": "adm-hunter2",
+    "POKE": "pok-hunter2-hunter2",
+    "ADMIN": "adm-hunter2-hunter2",
     "REDIS": "red-hunter2",
-    "JWT": "jwt-hunter2",
+    "JWT": "jwt-hunter2-and-as-long-as-a-secret-must-be",
     "KEY": "key-hunter2",
 }
 

@@ -10,25 +10,38 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Iterator
+from typing import Literal, TypeAlias
 
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
+from ...admission import Admission
 from ...errors import BadRequest
+from ...quantities import Rate
 from .messages import Message, Ping, read_message
 
 # Clients say little: a subscription, a ping. More than this is a mistake or an attack.
 MAX_MESSAGE_BYTES = 64 * 1024
 
+# So much is understood at a time: compressed messages may be a thousand times as long as what was sent.
+PIECE_BYTES = 4 * 1024
+
 # Who has promised to send pings is gone when it has missed so many.
 MAX_MISSED_PINGS = 2
+
+# Frames that say nothing: pings, pongs, fragments without data. A client sends one in a few seconds, and many at once
+# only after its machine has slept; each costs us about as much as an event.
+TRIFLES = Rate(100, 5.0)
 
 # How long a client may take to answer a close frame.
 CLOSE_TIMEOUT = 5.0
 
 # How long what a client was still sending is read and thrown away.
 HANG_UP_TIMEOUT = 2.0
+
+# Why a client is not listened to: it does not read what is written to it, or has said more than is obeyed yet.
+Deafness: TypeAlias = Literal["writing", "inbox"]
 
 
 class Conversation:
@@ -38,21 +51,28 @@ class Conversation:
     ``is_deflated``: the two have agreed on what ``extensions.py`` answers.
     """
 
-    __slots__ = ("_closing", "_fragments", "_is_deflated", "_protocol", "_silent_beats", "transport")
+    __slots__ = (
+        *("_closing", "_deaf_for", "_fragments", "_protocol", "_resumption", "_silent_beats", "_trifles", "_unread"),
+        *("is_deflated", "transport"),
+    )
 
     def __init__(self, *, is_deflated: bool = False) -> None:
-        self._is_deflated = is_deflated
+        self.is_deflated = is_deflated
         self.transport: asyncio.Transport | None = None
         self._protocol: Protocol | None = None
         self._fragments = bytearray()  # of a message that has not ended yet
         self._closing: asyncio.TimerHandle | None = None
+        self._deaf_for: frozenset[Deafness] = frozenset()  # why the client is not listened to for now
+        self._unread = b""  # what came although nobody listens
+        self._resumption: asyncio.Future[None] | None = None  # done when the client reads again
         self._silent_beats: int | None = None  # heartbeats since it last said anything; None: it has promised nothing
+        self._trifles: Admission | None = None  # until there was one
 
     @property
     def protocol(self) -> Protocol:
         if self._protocol is None:
             self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=MAX_MESSAGE_BYTES)
-            if self._is_deflated:
+            if self.is_deflated:
                 self._protocol.extensions = [_inflater()]
         return self._protocol
 
@@ -60,11 +80,21 @@ class Conversation:
         """
         Take in what the client sent, and yield its messages as long as the conversation is open.
 
-        Pings and closes are answered here, and what cannot be understood ends the conversation.
+        Pings and closes are answered here, and what cannot be understood ends the conversation. What comes while the
+        inbox takes no more is kept until it is called again.
         """
+        self._unread += data
+        while self._unread and "inbox" not in self._deaf_for:
+            piece, self._unread = self._unread[:PIECE_BYTES], self._unread[PIECE_BYTES:]
+            yield from self._read(piece)
+
+    def _read(self, data: bytes) -> Iterator[Message]:
         protocol = self.protocol
         protocol.receive_data(data)
-        texts = [self._assemble(event) for event in protocol.events_received() if isinstance(event, Frame)]
+        frames = [event for event in protocol.events_received() if isinstance(event, Frame)]
+        texts = [self._assemble(frame) for frame in frames]
+        for _ in filter(_is_trifle, frames):
+            self._count_trifle()
         self.flush()
         for text in texts:
             if text is not None and self.is_open and (message := self._understand(text)):
@@ -76,9 +106,22 @@ class Conversation:
         except BadRequest as refusal:
             self.close(CloseCode.POLICY_VIOLATION, refusal.message)
             return None
+        if isinstance(message, Ping):
+            self._count_trifle()
+            if not self.is_open:
+                return None
         if isinstance(message, Ping) or self._silent_beats is not None:
             self._silent_beats = 0  # who has sent a ping of its own accord promises to go on saying something
         return message
+
+    def _count_trifle(self) -> None:
+        """End the conversation with a client that says nothing too often, and do not even read what it says then."""
+        if self._trifles is None:
+            self._trifles = Admission(TRIFLES)
+        now = asyncio.get_running_loop().time()
+        if self._trifles.admit(now, chance=0.0) is not None and self.protocol.state is State.OPEN:
+            self.protocol.fail(CloseCode.POLICY_VIOLATION, "too many pings")
+            self.flush()
 
     def _assemble(self, frame: Frame) -> bytes | None:
         if frame.opcode is Opcode.BINARY:
@@ -94,14 +137,13 @@ class Conversation:
             return None
         return message
 
-    def has_fallen_silent(self, *, is_listening: bool) -> bool:
+    def has_fallen_silent(self) -> bool:
         """
         Whether the client has broken its promise twice; asked at each heartbeat.
 
-        The first one after a message counts as kept. ``is_listening``: what the client says is read; otherwise nothing
-        counts.
+        The first one after a message counts as kept, and nothing counts while nobody listens to it.
         """
-        if self._silent_beats is None or not self.is_open or not is_listening:
+        if self._silent_beats is None or not self.is_open or self._deaf_for:
             return False
         self._silent_beats += 1
         return self._silent_beats > MAX_MISSED_PINGS
@@ -140,14 +182,30 @@ class Conversation:
         if self._closing is None:
             self._closing = asyncio.get_running_loop().call_later(delay, transport.abort)
 
-    def pause_reading(self) -> None:
+    def pause_reading(self, why: Deafness) -> None:
         """Who does not read is not listened to either: the answers to its pings would pile up."""
+        self._deaf_for |= {why}
         if self.transport is not None:
             self.transport.pause_reading()
 
-    def resume_reading(self) -> None:
-        if self.transport is not None:
+    def resume_reading(self, why: Deafness) -> None:
+        self._deaf_for -= {why}
+        if self._resumption is not None and self.is_writable:
+            self._resumption.set_result(None)
+            self._resumption = None
+        if self.transport is not None and not self._deaf_for:
             self.transport.resume_reading()
+
+    @property
+    def is_writable(self) -> bool:
+        return "writing" not in self._deaf_for
+
+    async def until_writable(self) -> None:
+        """Wait until the client reads what is written to it, which ends: who does not is cut off after a while."""
+        while not self.is_writable:
+            if self._resumption is None:
+                self._resumption = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._resumption])
 
     def abort(self) -> None:
         """Cut the connection without a word."""
@@ -162,6 +220,13 @@ class Conversation:
     @property
     def is_open(self) -> bool:
         return self.transport is not None and (self._protocol is None or self._protocol.state is State.OPEN)
+
+
+def _is_trifle(frame: Frame) -> bool:
+    """Whether a frame says nothing; the last fragment of a message may be empty, and has ended it."""
+    if frame.opcode in (Opcode.PING, Opcode.PONG):
+        return True
+    return frame.opcode in (Opcode.TEXT, Opcode.CONT) and not frame.data and not frame.fin
 
 
 def _inflater() -> PerMessageDeflate:

@@ -6,55 +6,74 @@ Every refusal, whoever raises it, becomes an answer here, in the form that its c
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from functools import partial
 
 from aiohttp import web
 
-from ...channel import Channel
+from ...auth.permission import route_of
 from ...clock import Clock
 from ...config.server import Server
 from ...errors import MethodNotAllowed, NoSuchTopic, OriginForbidden, Refusal
-from ...hub import Hub
-from ...identity import cookies_of
-from ...naming import RESERVED_QUERY, Router, decode_query, origin_form
+from ...generation import Generation
+from ...naming import RESERVED_QUERY, decode_query, origin_form
 from ...negotiation import Ask, check_offered, negotiate
 from ...routes import Route
-from ...values import ANYBODY, Caller
 from ...views import ViewRoute
 from ...wishes import Wishes
-from . import long_poll, shared_sse, short_poll, sse, websocket
-from .door import Door
-from .inquiry import LongPolls, Question
+from . import shared_sse, sse
+from .desk import Desk
+from .lobby import Lobby
+from .poking import Poking
+from .proxying.passage import Passage
+from .proxying.ways import Way
 from .replies import EXPOSED, EXPOSED_BY_WRITES, READING, Reply, cors_fields, methods_text, preflight, refusal_reply
-from .shared import Host
+from .serving import Serving
 from .sharing import Sharing, endpoint_of, preflight_of, wishes_of
-from .writing import Writer, check_origin
+from .ticketing import TicketOffice, wants_of
+from .upgrade import is_browser, refuse
 
 
 class Front:
-    """The handler of every public request."""
+    """The handler of every public request; ``serve_on`` is told who reads them, before there is one."""
 
-    def __init__(self, settings: Server, router: Router[Route | ViewRoute], hub: Hub, clock: Clock, door: Door) -> None:
-        self._settings = settings
-        self._router = router
-        self._hub = hub
-        self._clock = clock
-        self._door = door
-        self._polls = LongPolls(hub, door)
-        self.writer: Writer | None = None
-        self._host = Host(router, hub)
-        self._sharing = Sharing(self._host, hub, clock)
-        self.server: web.Server | None = None  # who parses the next request of a connection that is given back
-
-    def revise(
-        self, settings: Server, router: Router[Route | ViewRoute], entries: Collection[Route | ViewRoute]
+    def __init__(
+        self,
+        settings: Server,
+        clock: Clock,
+        desk: Desk,
+        lobby: Lobby,
+        serving: Serving,
+        sharing: Sharing,
+        tickets: TicketOffice,
+        poking: Poking,
+        passage: Passage,
     ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._desk = desk
+        self._door = desk.door
+        self._lobby = lobby
+        self._serving = serving
+        self._sharing = sharing
+        self._tickets = tickets
+        self._poking = poking
+        self._passage = passage  # for what no route is there for
+
+    def revise(self, generation: Generation) -> None:
         """Go by another configuration from now on."""
-        self._settings, self._router = settings, router
-        self._polls.forget()
-        self._host.router = router
-        if self.writer is not None:
-            self.writer.entries = entries
+        config, entries = generation.config, generation.entries.values()
+        self._settings = config.server
+        self._lobby.revise(config.server, entries)
+        self._serving.polls.forget()
+        self._desk.host.router = generation.router
+        self._desk.writer.entries = entries
+        self._tickets.revise(config.server, config.auth)
+        self._poking.revise(config.server, entries)
+        self._passage.revise(config, entries)
+
+    def serve_on(self, server: web.Server) -> None:
+        """Have the requests behind those that were taken over read by this one."""
+        self._serving.server = server
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer, and let go of the connection if the gateway is going away."""
@@ -64,6 +83,7 @@ class Front:
             response = await self._respond(request)
         finally:
             departures.requests -= 1
+            self._door.settle(request)
         if departures.is_draining:
             response.force_close()
         return response
@@ -80,27 +100,74 @@ class Front:
                 wishes = await wishes_of(request, endpoint)
                 ask = wishes.ask
                 return await self._share(request, wishes, cors)
+            if (answer := await self._answer_elsewhere(request, cors)) is not None:
+                return answer
             if request.method == "OPTIONS":
                 return self._preflight(request).to_response()
             route, values, query = self._find(request)
             if isinstance(route, Route) and not is_reading:
-                reply = await self._write(request, route, values, query)
+                reply = await self._serving.write(request, route, values, query)
                 return reply.with_fields(cors).to_response()
             controls = {name: query.pop(name) for name in RESERVED_QUERY & query.keys()}
             ask = negotiate(request.headers, controls, modes=route.modes, is_head=request.method == "HEAD")
+            if ask.transport == "short_poll" and (way := self._way_beyond(request, route)) is not None:
+                return await self._pass_beyond(request, way, route, values, query, controls)
             check_offered(ask.transport, route.transports)
             self._check_admission(request, ask)
-            caller = ANYBODY if route.is_public else _caller(request)
-            channel = self._hub.channel(route, route.topic(values, query, caller))
-            return await self._answer(request, channel, ask, cors)
+            return await self._serving.answer(request, (route, values, query), controls, ask, cors)
         except Refusal as refusal:
             return self._refuse(request, refusal, ask, cors)
 
     async def _share(self, request: web.BaseRequest, wishes: Wishes, cors: dict[str, str]) -> web.StreamResponse:
-        assert self.server is not None, "the gateway sets it before it listens"
         self._check_admission(request, wishes.ask)
+        host = self._desk.host
+        visitor = await self._serving.receive(
+            request, host.entries(wishes), wishes.controls, partial(wants_of, host, wishes), cors
+        )
+        self._door.charge(request, visitor.principals.values())
         retry = self._door.retry
-        return await self._sharing.answer(request, self.server, wishes, _caller(request), fields=cors, retry=retry)
+        return await self._sharing.answer(request, self._serving.server, wishes, visitor, fields=cors, retry=retry)
+
+    async def _answer_elsewhere(self, request: web.BaseRequest, cors: dict[str, str]) -> web.StreamResponse | None:
+        """Return the answer to a request that is for no topic's news; None if it is."""
+        if self._tickets.is_asked(request):
+            return (await self._tickets.answer(request)).with_fields(cors).to_response()
+        if self._poking.is_asked(request):
+            return (await self._poking.answer(request)).to_response()
+        return await self._pass_on(request)
+
+    async def _pass_on(self, request: web.BaseRequest) -> web.StreamResponse | None:
+        """Return the answer of the backend to a request that no route is there for; None if it is not passed on."""
+        try:
+            self._match(origin_form(request.raw_path).partition("?")[0])
+        except NoSuchTopic:
+            way = self._passage.find(request.raw_path)
+            if way is None or (request.method == "OPTIONS" and "OPTIONS" not in way.config.methods):
+                return None
+            return await self._passage.answer(request, way)
+        return None
+
+    def _way_beyond(self, request: web.BaseRequest, route: Route | ViewRoute) -> Way | None:
+        """Return where a plain GET of a topic goes on to if the route has no answer to it."""
+        if "short_poll" in route.transports:
+            return None
+        return self._passage.find_for_topic(request.raw_path)
+
+    async def _pass_beyond(
+        self,
+        request: web.BaseRequest,
+        way: Way,
+        route: Route | ViewRoute,
+        values: dict[str, str],
+        query: dict[str, str],
+        controls: dict[str, str],
+    ) -> web.StreamResponse:
+        """Pass it on once the route's own rules have let it through; what else its query says is for the backend."""
+        visitor = await self._lobby.receive(request, [route], controls)
+        rules = route_of(route).config.query
+        listed = {name: value for name, value in query.items() if name in rules}
+        self._lobby.keeper.admit(route, values, listed, visitor)
+        return await self._passage.answer(request, way)
 
     def _find(self, request: web.BaseRequest) -> tuple[Route | ViewRoute, dict[str, str], dict[str, str]]:
         """Return the route of a request, its path parameters and its query."""
@@ -116,7 +183,7 @@ class Front:
         base = self._settings.base_path
         if not path.startswith(base + "/"):
             raise NoSuchTopic(f"everything is under {base}/")
-        return self._router.resolve(path.removeprefix(base))
+        return self._desk.host.router.resolve(path.removeprefix(base))
 
     def _preflight(self, request: web.BaseRequest) -> Reply:
         try:
@@ -126,60 +193,27 @@ class Front:
             writing = ()
         return preflight(request.headers.get("Origin"), self._settings.cors, writing=writing)
 
-    async def _write(
-        self, request: web.BaseRequest, route: Route, values: dict[str, str], query: dict[str, str]
-    ) -> Reply:
-        assert self.writer is not None, "the gateway sets it before it listens"
-        check_origin(request, is_allowed=self._is_allowed_origin(request))
-        caller = _caller(request)
-        return await self.writer.answer(request, route, route.topic(values, query, caller), caller)
-
     def _check_admission(self, request: web.BaseRequest, ask: Ask) -> None:
         """Refuse what cannot be served now, and a WebSocket that another site's page opens with our cookies."""
-        if ask.transport == "websocket" and "Cookie" in request.headers and not self._is_allowed_origin(request):
+        if ask.transport == "websocket" and "Cookie" in request.headers and not self._lobby.is_allowed_origin(request):
             raise OriginForbidden("this origin may not open a WebSocket with cookies (server.cors.origins)")
-        self._door.admit(request, ask)
-
-    def _is_allowed_origin(self, request: web.BaseRequest) -> bool:
-        origin = request.headers.get("Origin")
-        own = {f"http://{request.host}", f"https://{request.host}"}
-        return origin is None or origin in own or origin in self._settings.cors.origins
-
-    async def _answer(
-        self, request: web.BaseRequest, channel: Channel, ask: Ask, cors: dict[str, str]
-    ) -> web.StreamResponse:
-        hub, clock = self._hub, self._clock
-        if refusal := channel.denial():
-            raise refusal
-        match ask.transport:
-            case "websocket":
-                return websocket.open_stream(request, hub, channel, ask, clock=clock)
-            case "sse":
-                retry = self._door.retry
-                return sse.open_stream(request, hub, channel, ask, fields=cors, now=clock.wall(), retry=retry)
-            case "long_poll":
-                assert self.server is not None, "the gateway sets it before it listens"
-                question = Question(channel, ask, clock, cors)
-                return await long_poll.answer(request, question, hub, self.server, self._polls)
-            case "short_poll":
-                reply = await short_poll.answer(channel, ask, clock, is_head=request.method == "HEAD")
-                return reply.with_fields(cors).to_response()
+        self._door.admit(request, ask, self._lobby)
 
     def _refuse(
         self, request: web.BaseRequest, refusal: Refusal, ask: Ask | None, cors: dict[str, str]
     ) -> web.StreamResponse:
         if ask is not None:
-            self._door.turned_away(ask.transport, refusal)
+            self._door.turned_away(request, ask.transport, refusal)
         is_upgrade = request.headers.get("Upgrade", "").strip().lower() == "websocket"
-        if is_upgrade and websocket.is_browser(request) and not isinstance(refusal, OriginForbidden):
+        if is_upgrade and is_browser(request) and not isinstance(refusal, OriginForbidden):
             try:
-                return websocket.refuse(request, refusal)
+                return refuse(request, refusal)
             except Refusal as worse:  # not even a handshake
                 refusal = worse
         if ask is not None and ask.is_reconnect and refusal.retry_after is not None:
             is_shared = endpoint_of(request, self._settings) is not None
-            refuse = shared_sse.refuse_reconnect if is_shared else sse.refuse_reconnect
-            reply: Reply = refuse(refusal, ask, at=self._clock.wall(), retry=refusal.retry_after)
+            refuse_reconnect = shared_sse.refuse_reconnect if is_shared else sse.refuse_reconnect
+            reply: Reply = refuse_reconnect(refusal, ask, at=self._clock.wall(), retry=refusal.retry_after)
         else:
             reply = refusal_reply(refusal)
         return reply.with_fields(cors).to_response()
@@ -188,9 +222,3 @@ class Front:
 def _writing(route: Route | ViewRoute) -> tuple[str, ...]:
     """Return the methods that write; a view is written to where its document is."""
     return (*route.writes,) if isinstance(route, Route) else ()
-
-
-def _caller(request: web.BaseRequest) -> Caller:
-    """Return on whose behalf something is asked for."""
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return Caller(None, headers, cookies_of(headers.get("cookie", "")))

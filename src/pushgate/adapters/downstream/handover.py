@@ -15,13 +15,15 @@ from typing import Any, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.base_protocol import BaseProtocol
 
 from .pulse import be_patient
 
 # What the kernel may hold that the client has not been sent yet. Without it a client that never reads is given
 # megabytes of events that are stale by the time it reads them.
 NOTSENT_BYTES = 16 * 1024
+
+# How many connections the kernel may keep until they are accepted: everybody comes back at once.
+BACKLOG = 4096
 
 
 class TakenOver(web.StreamResponse):
@@ -45,14 +47,20 @@ def take_over(request: web.BaseRequest, protocol: Any, *, is_parked: bool = Fals
     transport = handler.transport
     if transport is None or transport.is_closing():
         return None
-    # Whatever the kernel does not take at once pauses the writer: what waits is a cursor, never a backlog.
-    transport.set_write_buffer_limits(high=0)
+    # Whatever the kernel does not take at once pauses the writer: what waits is a cursor, never a backlog. With 0, TLS
+    # would pause it for an empty buffer, too.
+    transport.set_write_buffer_limits(high=1)
     if not is_parked:
         be_patient(transport)
     transport.set_protocol(protocol)
     handler.transport = None
     handler.connection_lost(None)
     return transport
+
+
+def connection_of(transport: asyncio.BaseTransport) -> object:
+    """Return what stands for a connection where it is remembered weakly: uvloop's transports of TLS cannot."""
+    return transport.get_extra_info("ssl_object") or transport
 
 
 def has_more(request: web.BaseRequest) -> bool:
@@ -106,32 +114,6 @@ def give_back(transport: asyncio.Transport, server: web.Server, pending: bytes, 
         handler.data_received(pending)
 
 
-class _AsAccepted(BaseProtocol):
-    """What aiohttp's protocols have in common, without the option that it sets on every socket by itself."""
-
-    __slots__ = ()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-
-
-class _Receiver(web.RequestHandler, _AsAccepted):
-    """
-    aiohttp's reader of requests on a connection that ``listen`` has given its options.
-
-    Its ``super().connection_made`` finds ours in front of aiohttp's, which is all that the second base is for.
-    """
-
-    __slots__ = ()
-
-
-class Server(web.Server):
-    """aiohttp's server, for a socket of ``listen``: a connection is accepted without a system call for its options."""
-
-    def __call__(self) -> web.RequestHandler:
-        return _Receiver(self, loop=self._loop, **self._kwargs)
-
-
 def listen(host: str, port: int, *, heartbeat: float) -> socket.socket:
     """
     Return a listening socket whose options every accepted connection inherits, which costs nothing per connection.
@@ -139,7 +121,7 @@ def listen(host: str, port: int, *, heartbeat: float) -> socket.socket:
     ``heartbeat``: within two of them the kernel gives up a connection from which nobody answers.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=4096, reuse_port=False)
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=False)
     tune(listener, heartbeat=heartbeat)
     listener.setblocking(False)
     return listener

@@ -149,7 +149,7 @@ class LongPolls:
     def learn(self, request: web.BaseRequest, question: Question) -> Inquiry:
         """Return what a request asks, and know it by heart if everybody who asks so is shown the same."""
         words = None
-        if question.channel.route.is_public and not question.ask.is_document and request.version == HttpVersion11:
+        if question.channel.route.is_open and not question.ask.is_document and request.version == HttpVersion11:
             words = words_of(request.raw_path, request.raw_headers)
         parts = without_cursor(words) if words else None
         if parts is None:

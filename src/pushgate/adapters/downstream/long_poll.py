@@ -15,7 +15,8 @@ from aiohttp import web
 from ...channel import Channel
 from ...errors import Refusal
 from ...hub import Hub
-from ...values import Mode
+from ...leases import patience
+from ...values import Mode, Principal
 from ...wire import long_poll_body
 from .handover import TakenOver, has_more, may_go_on, take_over
 from .inquiry import Inquiry, LongPolls, Question
@@ -30,12 +31,21 @@ MAX_IDLE = 20.0
 class Parked(ParkedConnection):
     """One client that waits for news of one topic, or between two such waits."""
 
-    __slots__ = ("_idle", "_inquiry", "_polls", "_question")
+    __slots__ = ("_idle", "_inquiry", "_polls", "_question", "principal")
 
     def __init__(
-        self, polls: LongPolls, inquiry: Inquiry, question: Question, hub: Hub, server: web.Server, *, keep_alive: bool
+        self,
+        polls: LongPolls,
+        inquiry: Inquiry,
+        question: Question,
+        hub: Hub,
+        server: web.Server,
+        *,
+        keep_alive: bool,
+        principal: Principal | None,
     ) -> None:
         super().__init__(hub, server, keep_alive=keep_alive)
+        self.principal = principal
         self._polls = polls
         self._inquiry = inquiry
         self._question = question
@@ -53,8 +63,12 @@ class Parked(ParkedConnection):
     def followed(self) -> Collection[Channel]:
         return (self.channel,) if self.is_waiting else ()
 
+    @property
+    def principals(self) -> Collection[Principal]:
+        return () if self.principal is None else (self.principal,)
+
     def hold(self, transport: asyncio.Transport, wait: float) -> None:
-        super().hold(transport, wait)
+        super().hold(transport, patience(wait, self.principal, now=self._question.clock.wall()))
         self.channel.wait(self)
 
     def let_go(self) -> None:
@@ -145,7 +159,13 @@ class Parked(ParkedConnection):
 
 
 async def answer(
-    request: web.BaseRequest, question: Question, hub: Hub, server: web.Server, polls: LongPolls
+    request: web.BaseRequest,
+    question: Question,
+    hub: Hub,
+    server: web.Server,
+    polls: LongPolls,
+    *,
+    principal: Principal | None = None,
 ) -> web.StreamResponse:
     """Answer a long poll now, or park it until there is an answer."""
     channel, ask = question.channel, question.ask
@@ -161,7 +181,8 @@ async def answer(
     if reply is not None:
         return reply.to_response()
     inquiry = polls.learn(request, question)
-    parked = Parked(polls, inquiry, inquiry.at_head(question), hub, server, keep_alive=may_go_on(request))
+    keep_alive = may_go_on(request)
+    parked = Parked(polls, inquiry, inquiry.at_head(question), hub, server, keep_alive=keep_alive, principal=principal)
     transport = take_over(request, parked, is_parked=True)
     if transport is not None:
         polls.door.trust(transport)

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from ...hub import Hub
 from ...subscriber import Followed
-from ...values import Transport
+from ...values import Principal, Transport
 from .handover import give_back
 from .replies import Reply
 
@@ -53,6 +53,11 @@ class ParkedConnection:
         """What it waits at."""
         raise NotImplementedError
 
+    @property
+    def principals(self) -> Collection[Principal]:
+        """Those as whom it may wait there."""
+        raise NotImplementedError
+
     def time_out(self) -> None:
         """Answer with whatever there is to say: the wait is over."""
         raise NotImplementedError
@@ -80,10 +85,12 @@ class ParkedConnection:
         if self._keep_alive:
             self.go_on(transport)
         else:
+            self._hub.settle(self)
             transport.close()
 
     def go_on(self, transport: asyncio.Transport) -> None:
         """Have the next request read; by aiohttp, to which the connection is given back with what has come of it."""
+        self._hub.settle(self)
         give_back(transport, self._server, self._pending, is_full=self._is_full)
 
     # What the transport says.

@@ -3,146 +3,34 @@ Many topics on one connection: who follows what, and from where.
 
 Rule 1: a subscription on a shared connection is a subscriber of its topic's channel like any other; what is shared is
 the socket, the signs of life and, but for WebSockets, the position (``sets.py``).
-Rule 2: topics are let in one by one. What one of them is refused for is a ``problem`` of that topic; only if all are
-refused, the request is, with the first refusal.
+Rule 2: topics are let in one by one (``tables.py``). What one of them is refused for is a ``problem`` of that topic.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final
 
-from ...channel import Channel
 from ...clock import Clock
 from ...documents.changes import encode
-from ...documents.cursors import Cursor, family_of, scope_of
-from ...errors import BadRequest, Refusal
-from ...hub import Hub
-from ...naming import RESERVED_QUERY, Router, decode_query
-from ...negotiation import Ask, check_offered, read_mode
-from ...routes import Route, TopicName
-from ...sets import Member, Recognition, Standing, continued, resume, scope_of_set
-from ...values import ANYBODY, Caller, Event, Mode, Transport
-from ...views import ViewRoute
+from ...documents.cursors import Cursor
+from ...errors import Refusal
+from ...negotiation import Ask
+from ...sets import Recognition, Standing, continued, resume
+from ...values import Event, Mode, Transport
 from ...wire import block_forms, enveloping, frame_forms
-from ...wishes import Wish, Wishes
+from .tables import Seat, Table
 
 # How long a topic that has no document yet is waited for, counted from when it was first asked for, before a cursor of
 # a set is judged without it: longer than most upstreams may take to answer.
 RECOGNITION_PATIENCE = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """One topic of a shared connection: how it is followed, and from where; None: from the beginning."""
-
-    channel: Channel
-    mode: Mode
-    cursor: str | None = None
-
-    @property
-    def member(self) -> Member:
-        return self.channel.history, self.mode
-
-
-@dataclass(frozen=True, slots=True)
-class Declined:
-    """One topic that the client does not get; ``topic`` as it is called, or as the client called it."""
-
-    topic: str
-    refusal: Refusal
-    scope: str  # what its cursors would be for
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The topics of one request."""
-
-    seats: tuple[Seat, ...]
-    declined: tuple[Declined, ...]
-
-    @property
-    def scope(self) -> str:
-        """What the cursor of exactly these topics is for, those that are declined for now included."""
-        own = [seat.channel.history.scope(seat.mode) for seat in self.seats]
-        return scope_of_set([*own, *(one.scope for one in self.declined)])
-
-
-class Host:
-    """Finds the topics that somebody wishes to follow."""
-
-    def __init__(self, router: Router[Route | ViewRoute], hub: Hub) -> None:
-        self.router = router  # a new configuration brings another
-        self._hub = hub
-
-    def seat(self, wish: Wish, transport: Transport, caller: Caller) -> Seat:
-        """Return a topic that can be followed now; raises the Refusal of one that cannot."""
-        route, name = self._find(wish.topic, caller)
-        return self._admit(route, name, wish, transport)
-
-    def key_of(self, topic: str, caller: Caller) -> str:
-        """Return what tells a topic apart, whatever its spelling; raises the Refusal of one that there cannot be."""
-        return self._find(topic, caller)[1].key
-
-    @contextmanager
-    def lay(self, wishes: Wishes, caller: Caller) -> Iterator[Table]:
-        """
-        Return all topics of a request, each once however often and in what spellings it is named.
-
-        They are listened to as long as the context is open: otherwise one could be forgotten to make room for the next.
-        """
-        seats: dict[str, Seat] = {}
-        try:
-            yield self._lay(wishes, caller, seats)
-        finally:
-            for seat in seats.values():
-                seat.channel.left()
-
-    def _lay(self, wishes: Wishes, caller: Caller, seats: dict[str, Seat]) -> Table:
-        declined: dict[str, Declined] = {}
-        for wish in wishes.topics:
-            try:
-                route, name = self._find(wish.topic, caller)
-            except Refusal as refusal:
-                declined.setdefault(wish.topic, Declined(wish.topic, refusal, f"declined {wish.topic}"))
-                continue
-            if name.key in seats:
-                continue
-            try:
-                seats[name.key] = self._admit(route, name, wish, wishes.ask.transport)
-                seats[name.key].channel.joined()
-            except Refusal as refusal:
-                family = family_of("items" if wish.emit == "items" else route.modes[0])
-                scope = scope_of(family, f"{name.key}\n{route.definition}")
-                declined.setdefault(name.key, Declined(name.text, refusal, scope))
-        if not seats and declined:
-            raise next(iter(declined.values())).refusal
-        return Table((*seats.values(),), (*declined.values(),))
-
-    def _find(self, topic: str, caller: Caller) -> tuple[Route | ViewRoute, TopicName]:
-        path, _, query = topic.partition("?")
-        route, values = self.router.resolve(path)
-        controls = decode_query(query)
-        for reserved in sorted(RESERVED_QUERY & controls.keys()):
-            raise BadRequest(f"{reserved!r} is no part of a topic's name; it is said beside it")
-        return route, route.topic(values, controls, ANYBODY if route.is_public else caller)
-
-    def _admit(self, route: Route | ViewRoute, name: TopicName, wish: Wish, transport: Transport) -> Seat:
-        mode = read_mode(wish.emit, route.modes)
-        check_offered(transport, route.transports)
-        channel = self._hub.channel(route, name)
-        if refusal := channel.denial():
-            raise refusal
-        return Seat(channel, mode, wish.cursor)
-
-
 class Watch:
     """Waits at one topic for whoever waits at several."""
 
-    __slots__ = ("_refused", "_woken", "channel", "index", "mode", "transport_name")
+    __slots__ = ("_refused", "_woken", "channel", "index", "mode", "principal", "transport_name")
 
     def __init__(
         self,
@@ -155,6 +43,7 @@ class Watch:
     ) -> None:
         self.channel = seat.channel
         self.mode: Mode | None = seat.mode
+        self.principal = seat.principal
         self.index = index
         self.transport_name: Transport = transport_name  # of whoever waits
         self._woken = woken

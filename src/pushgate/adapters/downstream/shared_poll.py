@@ -21,15 +21,17 @@ from ...channel import Channel
 from ...clock import Clock
 from ...errors import Refusal
 from ...hub import Hub
+from ...leases import patience
 from ...negotiation import MAX_WAIT, Ask
 from ...sets import Standing, head
-from ...values import Event
+from ...values import Event, Principal
 from ...wire import long_poll_body, problem_event, status_event
 from .handover import TakenOver, has_more, may_go_on, take_over
 from .parking import ParkedConnection
 from .replies import JSON, VARY, Reply, whole
-from .shared import Declined, Judgement, Seat, Table, Watch, addressed
+from .shared import Judgement, Watch, addressed
 from .short_poll import refusal_for, settle
+from .tables import Declined, Seat, Table
 
 # An event, and the name of its topic.
 Told = tuple[Event, str]
@@ -136,9 +138,13 @@ class SharedParked(ParkedConnection):
     def followed(self) -> Collection[Channel]:
         return [seat.channel for seat in self._question.table.seats]
 
+    @property
+    def principals(self) -> Collection[Principal]:
+        return [seat.principal for seat in self._question.table.seats if seat.principal is not None]
+
     def begin(self, transport: asyncio.Transport, wait: float, judgement: Judgement) -> None:
         """Wait, first for the judgement if that takes time."""
-        self.hold(transport, wait)
+        self.hold(transport, patience(wait, *self.principals, now=self._question.clock.wall()))
         if self._question.places is None:
             self._judgement = judgement
         else:

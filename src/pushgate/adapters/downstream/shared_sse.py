@@ -19,18 +19,20 @@ from ...clock import Clock
 from ...documents.changes import encode, timestamp
 from ...errors import Refusal
 from ...hub import Hub
+from ...leases import Stay, ended
 from ...negotiation import Ask
 from ...packing import FLUSH, stored
 from ...sets import Position, Standing
-from ...subscriber import MAX_MISSED_BEATS, Subscriber
-from ...values import Event, Parting, Transport
+from ...subscriber import MAX_MISSED_BEATS, Subscriber, parting_of
+from ...values import Event, Parting, Principal, Transport
 from ...wire import envelope, http_date, http_head, problem_event, sse_retry
 from . import pulse
 from .handover import TakenOver, take_over
 from .replies import VARY, Reply
-from .shared import SHARED_BLOCKS, SHARED_MESSAGES, Judgement, Table
+from .shared import SHARED_BLOCKS, SHARED_MESSAGES, Judgement
 from .shared_subscription import Subscription
 from .sse import FIELDS, opening_bytes, opening_fields
+from .tables import Table
 
 
 class EventConnection:
@@ -39,12 +41,12 @@ class EventConnection:
     __slots__ = (
         *("_clock", "_form", "_hub", "_is_deflated", "_is_named", "_is_paused", "_judgement", "_rest_alarm"),
         *("_last_change", "_loop", "_missed_beats", "_pieces", "_position", "_subscriptions", "_table", "_throttle"),
-        *("_transport", "heartbeat", "parting", "turn"),
+        *("_transport", "heartbeat", "parting", "stay", "turn"),
     )
 
     transport_name: ClassVar[Transport] = "sse"
 
-    def __init__(self, hub: Hub, clock: Clock, table: Table, ask: Ask) -> None:
+    def __init__(self, hub: Hub, clock: Clock, table: Table, ask: Ask, stay: Stay | None) -> None:
         self._hub = hub
         self._clock = clock
         self._table = table
@@ -64,6 +66,7 @@ class EventConnection:
         self._throttle = ask.throttle
         self._missed_beats = 0
         self.heartbeat = ask.heartbeat
+        self.stay = stay
         self.turn = 0  # its place on the heartbeat wheel
         self.parting: Parting = "client"
 
@@ -92,13 +95,13 @@ class EventConnection:
         """Follow every topic from where it stands."""
         self._judgement = None
         for seat, standing in zip(self._table.seats, standings, strict=True):
-            if refusal := seat.channel.denial():  # since the client came
+            if refusal := seat.channel.denial() or ended(seat.principal, now=self._clock.wall()):  # since it came
                 self.collect(self._form(seat.channel.problem(refusal), seat.channel.name.text), is_change=False)
                 continue
             self._position.move(0, standing.weight, standing.number)
             if standing.is_over:
                 continue
-            subscription = Subscription(self, seat.channel, seat.mode, self._form, standing.weight)
+            subscription = Subscription(self, seat, self._form, standing.weight)
             subscription.is_terse = self._throttle is not None
             subscription.is_paused = self._is_paused or self._rest_alarm is not None
             self._subscriptions[subscription] = None
@@ -153,7 +156,7 @@ class EventConnection:
             self._pieces, self._last_change = [], None
             transport.write(opening + b"".join(pieces))
         if not self._subscriptions and self._judgement is None:
-            self.parting = "ended"
+            self.parting = "ended" if self.parting == "client" else self.parting
             transport.close()  # what was written still goes out
 
     def _rest(self) -> None:
@@ -216,6 +219,16 @@ class EventConnection:
             self.parting = "drained"
             self._transport.close()
 
+    def warn(self, expiring: Event) -> None:
+        """Tell the client that credentials end; what ends with them, it will be told topic by topic."""
+        self.collect(self._own(_block(expiring, is_named=self._is_named)), is_change=False)
+
+    def revoke(self, principal: Principal, refusal: Refusal) -> None:
+        """End the topics that the client may follow as this principal only."""
+        for subscription in [one for one in self._subscriptions if one.principal is principal]:
+            subscription.refuse(refusal)
+        self.parting = self.parting if self._subscriptions else parting_of(refusal)
+
     # What the transport says.
 
     def data_received(self, data: bytes) -> None:
@@ -258,9 +271,10 @@ def open_stream(
     *,
     fields: Mapping[str, str],
     retry: float,
+    stay: Stay | None,
 ) -> web.StreamResponse:
     """Take the socket over and start the stream; 204, which ends an EventSource for good, if all topics are over."""
-    connection = EventConnection(hub, clock, table, ask)
+    connection = EventConnection(hub, clock, table, ask, stay)
     judgement = Judgement(table, ask, clock, connection.join, "sse")
     standings = judgement.begin()
     if standings is not None and all(standing.is_over for standing in standings):

@@ -1,18 +1,19 @@
 """
-One topic of a shared SSE connection: what its channel says goes to the connection, which knows the position.
+One topic of a shared connection. What an SSE stream's topics say goes to the stream, which knows the position of all of
+them; a WebSocket's share nothing but the socket.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol
 
-from ...channel import Channel
 from ...errors import Refusal
 from ...sets import weigh
-from ...subscriber import Subscriber
-from ...values import Event, Mode, Transport
+from ...subscriber import Pace, Subscriber
+from ...values import Event, Transport
 from ...wire import Form
+from .tables import Seat
 
 
 class Connection(Protocol):
@@ -42,10 +43,11 @@ class Subscription(Subscriber):
     is_beating = False
     is_patient = False  # what topics share on this connection is told together
 
-    def __init__(self, connection: Connection, channel: Channel, mode: Mode, form: Form, weight: int) -> None:
-        super().__init__(channel, mode=mode, form=form, send=self._collect)
+    def __init__(self, connection: Connection, seat: Seat, form: Form, weight: int) -> None:
+        super().__init__(seat.channel, mode=seat.mode, form=form, send=self._collect)
+        self.principal = seat.principal
         self._connection = connection
-        self._scope = channel.history.scope(mode)
+        self._scope = seat.channel.history.scope(seat.mode)
         self.weight = weight  # of what the client holds of it
 
     def tell(self, frames: Sequence[tuple[Event, bytes]], *, opening: bytes = b"") -> None:
@@ -84,6 +86,46 @@ class Subscription(Subscriber):
         """Let go of the topic, and of the reference to itself."""
         self.channel.leave(self)
         self.send = _nothing_more
+
+    def abort(self) -> None:
+        self._connection.abort()
+
+    def farewell(self, *, retry_after: float) -> None:
+        self._connection.farewell(retry_after=retry_after)
+
+
+class Socket(Protocol):
+    """What a topic needs of the WebSocket that it is on."""
+
+    def drop(self, subscription: SocketSubscription) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def farewell(self, *, retry_after: float) -> None: ...
+
+
+class SocketSubscription(Subscriber):
+    """One topic of one WebSocket."""
+
+    __slots__ = ("_connection", "key")
+
+    transport_name: ClassVar[Transport] = "websocket"
+    is_beating = False
+
+    def __init__(
+        self, connection: Socket, seat: Seat, form: Form, send: Callable[[bytes], None], pace: Pace | None
+    ) -> None:
+        super().__init__(seat.channel, mode=seat.mode, form=form, send=send, pace=pace)
+        self.principal = seat.principal
+        self._connection = connection
+        self.key = seat.channel.name.key
+
+    def finish(self) -> None:
+        self._connection.drop(self)
+
+    def refuse(self, refusal: Refusal) -> None:
+        self.send(self.form(self.channel.problem(refusal), self.channel.name.text))
+        self._connection.drop(self)
 
     def abort(self) -> None:
         self._connection.abort()

@@ -12,66 +12,41 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import ClassVar, assert_never
 
-from aiohttp import web
 from websockets.frames import CloseCode
 
+from ...auth.visitor import Visitor
 from ...clock import Clock
 from ...documents.changes import encode, timestamp
 from ...errors import BadRequest, Refusal
 from ...hub import Hub
+from ...leases import Stay
 from ...negotiation import Ask, clean_cursor
-from ...subscriber import MAX_MISSED_BEATS, Pace, Subscriber, pace_of
-from ...values import Caller, Event, Parting, Transport
-from ...wire import Form, ack_message, envelope, problem_event, problem_message, text_frame
-from ...wishes import MAX_TOPICS, Wish, Wishes
+from ...subscriber import MAX_MISSED_BEATS, Subscriber, pace_of, parting_of
+from ...values import Event, Parting, Principal, Transport
+from ...wire import ack_message, envelope, problem_event, problem_message, text_frame
+from ...wishes import MAX_TOPICS, Wish
 from . import pulse
 from .conversation import Conversation
-from .extensions import accepted_extension
-from .handover import TakenOver, take_over_upgraded
+from .desk import Desk
+from .inbox import Inbox, Work
 from .messages import Auth, Message, Ping, Send, Subscribe, Unsubscribe
-from .shared import SHARED_FRAMES, Host, Seat, Table
-from .websocket import accept_head
-
-
-class SocketSubscription(Subscriber):
-    """One topic of one connection."""
-
-    __slots__ = ("_connection", "key")
-
-    transport_name: ClassVar[Transport] = "websocket"
-    is_beating = False
-
-    def __init__(
-        self, connection: SharedSocket, seat: Seat, form: Form, send: Callable[[bytes], None], pace: Pace | None
-    ) -> None:
-        super().__init__(seat.channel, mode=seat.mode, form=form, send=send, pace=pace)
-        self._connection = connection
-        self.key = seat.channel.name.key
-
-    def finish(self) -> None:
-        self._connection.drop(self)
-
-    def refuse(self, refusal: Refusal) -> None:
-        self.send(self.form(self.channel.problem(refusal), self.channel.name.text))
-        self._connection.drop(self)
-
-    def abort(self) -> None:
-        self._connection.abort()
-
-    def farewell(self, *, retry_after: float) -> None:
-        self._connection.farewell(retry_after=retry_after)
+from .sending import send
+from .shared import SHARED_FRAMES
+from .shared_subscription import SocketSubscription
+from .tables import Seat, Table
+from .upgrade import reason_of
 
 
 class SharedSocket:
     """One WebSocket client that follows many topics; the protocol of its socket."""
 
     __slots__ = (
-        "_caller",
         "_clock",
         "_conversation",
+        "_desk",
         "_form",
-        "_host",
         "_hub",
+        "_inbox",
         "_is_paused",
         "_missed_beats",
         "_send",
@@ -79,24 +54,26 @@ class SharedSocket:
         "_throttle",
         "heartbeat",
         "parting",
+        "stay",
         "turn",
     )
 
     transport_name: ClassVar[Transport] = "websocket"
 
-    def __init__(self, hub: Hub, host: Host, caller: Caller, clock: Clock, ask: Ask, *, is_deflated: bool) -> None:
+    def __init__(self, hub: Hub, clock: Clock, desk: Desk, ask: Ask, stay: Stay, conversation: Conversation) -> None:
         self._hub = hub
-        self._host = host
-        self._caller = caller
         self._clock = clock
-        self._form = SHARED_FRAMES.choose(is_deflated=is_deflated)
-        self._conversation = Conversation(is_deflated=is_deflated)
+        self._desk = desk
+        self._inbox: Inbox | None = None  # until the client says something
+        self._form = SHARED_FRAMES.choose(is_deflated=conversation.is_deflated)
+        self._conversation = conversation
         self._subscriptions: dict[str, SocketSubscription] = {}  # by key, who has waited longest first
         self._send: Callable[[bytes], None] = _nothing_more
         self._is_paused = False
         self._missed_beats = 0
         self._throttle = ask.throttle  # of each topic
         self.heartbeat = ask.heartbeat
+        self.stay: Stay | None = stay
         self.turn = 0  # its place on the heartbeat wheel
         self.parting: Parting = "client"
 
@@ -104,7 +81,7 @@ class SharedSocket:
     def subscriptions(self) -> Collection[Subscriber]:
         return self._subscriptions.values()
 
-    def begin(self, transport: asyncio.Transport, table: Table, opening: bytes, tail: bytes) -> None:
+    def begin(self, transport: asyncio.Transport, table: Table, opening: bytes, tail: bytes = b"") -> None:
         """Start; ``tail`` is what the client sent right behind its handshake."""
         self._conversation.transport = transport
         self._hub.enter(self)
@@ -138,7 +115,7 @@ class SharedSocket:
 
     def beat(self) -> None:
         """Give a sign of life, or count it as missed and give the client up in the end."""
-        if self._conversation.has_fallen_silent(is_listening=not self._is_paused):
+        if self._conversation.has_fallen_silent():
             self._close(CloseCode.POLICY_VIOLATION, "no ping", parting="no_ping")
         elif not self._is_paused:
             at = self._clock.wall()
@@ -177,10 +154,10 @@ class SharedSocket:
         self._is_paused = True
         for subscription in self._subscriptions.values():
             subscription.pause_writing()
-        self._conversation.pause_reading()
+        self._conversation.pause_reading("writing")
 
     def resume_writing(self) -> None:
-        self._conversation.resume_reading()
+        self._conversation.resume_reading("writing")
         self._is_paused = False
         self._missed_beats = 0
         for subscription in self._subscriptions.values():
@@ -194,10 +171,7 @@ class SharedSocket:
 
     def data_received(self, data: bytes) -> None:
         for message in self._conversation.receive(data):
-            try:
-                self._obey(message)
-            except Refusal as refusal:
-                self._decline(message, refusal)
+            self.inbox.take(message)
         if not self._conversation.is_open:
             self._fall_silent()
 
@@ -209,10 +183,27 @@ class SharedSocket:
             self._conversation.end()
             self._hub.exit(self)
             self._fall_silent()
+            if self._inbox is not None:
+                self._inbox.stop()
 
     # What the client says.
 
-    def _obey(self, message: Message) -> None:
+    @property
+    def inbox(self) -> Inbox:
+        if self._inbox is None:
+            self._inbox = Inbox(self, self._conversation, self._desk.tasks)
+        return self._inbox
+
+    def inherit(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+
+    def hear_on(self) -> None:
+        self.data_received(b"")
+
+    def crash(self) -> None:
+        self._close(CloseCode.INTERNAL_ERROR, "this failed, and that is no fault of yours", parting="refused")
+
+    def obey(self, message: Message) -> Work | None:
         match message:
             case Ping():
                 self._acknowledge(message)
@@ -220,14 +211,17 @@ class SharedSocket:
                 self._subscribe(message)
             case Unsubscribe():
                 self._unsubscribe(message)
-            case Auth() | Send():
-                raise BadRequest(f"{message.op!r} is not offered here")
+            case Auth():
+                return self._renew(message)
+            case Send():
+                return send(message, self, self._stay.visitor, self._desk, self._clock)
             case _:
                 assert_never(message)
+        return None
 
     def _subscribe(self, message: Subscribe) -> None:
         wish = Wish(message.topic, clean_cursor(message.cursor), message.emit)
-        seat = self._host.seat(wish, self.transport_name, self._caller)
+        seat = self._desk.host.seat(wish, self.transport_name, self._stay.visitor)
         known = self._subscriptions.get(seat.channel.name.key)
         if known is None and len(self._subscriptions) >= MAX_TOPICS:
             raise BadRequest(f"a connection has at most {MAX_TOPICS} topics")
@@ -237,33 +231,67 @@ class SharedSocket:
         self._follow(seat)
 
     def _unsubscribe(self, message: Unsubscribe) -> None:
-        known = self._subscriptions.get(self._host.key_of(message.topic, self._caller))
+        topic = self._desk.host.name_of(message.topic)
+        known = next((one for one in self._subscriptions.values() if one.channel.name.text == topic), None)
         if known is None:
             raise BadRequest("this connection does not follow that topic")
         self.drop(known)
         self._acknowledge(message)
 
-    def _decline(self, message: Message, refusal: Refusal) -> None:
+    def decline(self, message: Message, refusal: Refusal) -> None:
         topic = message.topic if isinstance(message, Subscribe | Unsubscribe | Send) else None
-        self._send(text_frame(problem_message(refusal, ref=message.ref, at=self._clock.wall(), topic=topic)))
+        self.say(problem_message(refusal, ref=message.ref, at=self._clock.wall(), topic=topic))
 
-    def _acknowledge(self, message: Subscribe | Unsubscribe | Ping) -> None:
-        self._send(text_frame(ack_message(ref=message.ref, at=self._clock.wall())))
+    async def _renew(self, message: Auth) -> None:
+        """Go on as whom the client has proved to be now, too, with each topic by itself."""
+        desk, stay = self._desk, self._stay
+        if not desk.keeper.names:
+            raise BadRequest("nobody is asked here who they are")
+        visitor = await desk.keeper.hear(stay.visitor, desk.keeper.names, message.token, is_renewal=True)
+        desk.door.charge_owner(self, visitor.principals.values())
+        if self._conversation.is_open:
+            stay.renew(self, visitor)
+            self._acknowledge(message)
+            for subscription in list(self._subscriptions.values()):
+                self._follow_as(subscription, visitor)
+
+    def _follow_as(self, subscription: SocketSubscription, visitor: Visitor) -> None:
+        """Go on with a topic as it is for a visitor who has proved something else, or end it."""
+        wish = Wish(subscription.channel.name.text, emit=subscription.mode)
+        try:
+            seat = self._desk.host.seat(wish, self.transport_name, visitor)
+        except Refusal as refusal:
+            subscription.refuse(refusal)
+            return
+        subscription.principal = seat.principal
+        if seat.channel.name.key != subscription.key:
+            seat.channel.joined()  # before the other one is let go
+            self.drop(subscription)
+            self._follow(seat)
+            seat.channel.left()
+
+    def warn(self, expiring: Event) -> None:
+        """Tell the client that credentials end; what ends with them, it will be told topic by topic."""
+        self._send(text_frame(envelope(expiring)))
+
+    def revoke(self, principal: Principal, refusal: Refusal) -> None:
+        """End the topics that the client may follow as this principal only, and the connection if that was all."""
+        for subscription in [one for one in self._subscriptions.values() if one.principal is principal]:
+            subscription.refuse(refusal)
+        if not self._subscriptions:
+            self._close(refusal.close_code, reason_of(refusal), parting=parting_of(refusal))
+
+    @property
+    def _stay(self) -> Stay:
+        assert self.stay is not None, "here it may always turn out who somebody is"
+        return self.stay
+
+    def _acknowledge(self, message: Subscribe | Unsubscribe | Ping | Auth) -> None:
+        self.say(ack_message(ref=message.ref, at=self._clock.wall()))
+
+    def say(self, message: bytes) -> None:
+        self._send(text_frame(message))
 
 
 def _nothing_more(data: bytes) -> None:
     """Where events go after a close frame, and those of a topic that is no longer followed."""
-
-
-def open_stream(
-    request: web.BaseRequest, hub: Hub, host: Host, wishes: Wishes, caller: Caller, clock: Clock
-) -> web.StreamResponse:
-    """Answer the handshake, take the socket over and start; raises a Refusal if all topics named are refused."""
-    extension = accepted_extension(request.headers)
-    head = accept_head(request, {}, extension=extension)
-    with host.lay(wishes, caller) as table:
-        connection = SharedSocket(hub, host, caller, clock, wishes.ask, is_deflated=extension is not None)
-        transport, tail = take_over_upgraded(request, connection)
-        if transport is not None:
-            connection.begin(transport, table, head, tail)
-    return TakenOver()

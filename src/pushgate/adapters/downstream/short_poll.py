@@ -90,7 +90,7 @@ def _cache_control(channel: Channel, ask: Ask, *, now: float) -> str:
     if ask.is_document:
         return "no-store"
     status = channel.status
-    if status.confirmed_at is None or not channel.route.is_public:
+    if status.confirmed_at is None or not channel.route.is_open:
         return "private, no-cache"
     age = channel.feed.age or 0.0
     return f"public, max-age={round(age + max(0.0, (status.next_poll_at or now) - now))}"

@@ -13,10 +13,11 @@ from aiohttp import web
 from ...channel import Channel
 from ...errors import Refusal
 from ...hub import Hub
+from ...leases import Stay
 from ...negotiation import Ask
 from ...packing import GZIP_HEADER, stored
-from ...subscriber import Subscriber, pace_of
-from ...values import Transport
+from ...subscriber import Subscriber, pace_of, parting_of
+from ...values import Principal, Transport
 from ...wire import BLOCKS, MESSAGES, Forms, http_date, http_head, problem_event, sse_retry
 from . import pulse
 from .handover import TakenOver, take_over
@@ -48,17 +49,21 @@ def opening_bytes(ask: Ask, lines: bytes) -> bytes:
 class EventStream(Subscriber):
     """One SSE client; the protocol of its socket."""
 
-    __slots__ = ("_hub", "_is_deflated", "_transport")
+    __slots__ = ("_hub", "_is_deflated", "_transport", "stay")
 
     transport_name: ClassVar[Transport] = "sse"
 
-    def __init__(self, hub: Hub, channel: Channel, ask: Ask) -> None:
+    def __init__(
+        self, hub: Hub, channel: Channel, ask: Ask, stay: Stay | None = None, principal: Principal | None = None
+    ) -> None:
         form = forms_of(ask).choose(is_deflated=ask.takes_gzip)
         super().__init__(channel, mode=ask.mode, form=form, send=_not_yet, pace=pace_of(ask.throttle))
         self.heartbeat = ask.heartbeat
         self._hub = hub
         self._is_deflated = ask.takes_gzip
         self._transport: asyncio.Transport | None = None
+        self.stay = stay
+        self.principal = principal
 
     def begin(self, transport: asyncio.Transport, cursor: str | None, opening: bytes) -> None:
         self._transport = transport
@@ -88,7 +93,7 @@ class EventStream(Subscriber):
     def refuse(self, refusal: Refusal) -> None:
         if self._transport is not None:
             self.send(self.form(self.channel.problem(refusal), self.channel.name.text))
-            self.parting = "refused"
+            self.parting = parting_of(refusal)
             self._transport.close()
 
     # What the transport says.
@@ -112,7 +117,7 @@ def _not_yet(data: bytes) -> None:
 
 def open_stream(
     request: web.BaseRequest,
-    hub: Hub,
+    stream: EventStream,
     channel: Channel,
     ask: Ask,
     *,
@@ -128,7 +133,6 @@ def open_stream(
     """
     if channel.history.is_over(ask.cursor, ask.mode):
         return Reply(204, {**topic_fields(channel), **fields, "Cache-Control": "no-store"}).to_response()
-    stream = EventStream(hub, channel, ask)
     transport = take_over(request, stream)
     if transport is not None:
         own = opening_fields(ask)

@@ -1,92 +1,65 @@
 """
 WebSocket (RFC 6455): the same events, one envelope per text message, and a few words from the client.
 
-The handshake is aiohttp's to parse and ours to answer; then the socket is taken over. What the server says to all is a
-frame made once for all.
+What the server says to all is a frame made once for all.
 """
 
 from __future__ import annotations
 
 import asyncio
-import binascii
-from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from hashlib import sha1
 from typing import ClassVar, assert_never
 
 from aiohttp import web
 from websockets.frames import CloseCode
 
+from ...auth.permission import auth_names
+from ...auth.visitor import Visitor
 from ...channel import Channel
 from ...clock import Clock
 from ...errors import BadRequest, Refusal
 from ...hub import Hub
+from ...leases import Stay
 from ...negotiation import Ask, clean_cursor, read_mode
-from ...subscriber import Subscriber, pace_of
+from ...subscriber import Subscriber, pace_of, parting_of
 from ...values import Parting, Transport
-from ...wire import FRAMES, ack_message, http_head, problem_message, text_frame
+from ...wire import FRAMES, ack_message, problem_message, text_frame
+from ...wishes import Wish
 from . import pulse
 from .conversation import Conversation
+from .desk import Desk
 from .extensions import accepted_extension
 from .handover import TakenOver, take_over_upgraded
+from .inbox import Inbox, Work
 from .messages import Auth, Message, Ping, Send, Subscribe, Unsubscribe
+from .newcomers import Newcomer
 from .replies import topic_fields
-
-SUBPROTOCOL = "pushgate.v1"
-
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
-
-def accept_head(request: web.BaseRequest, fields: Mapping[str, str], *, extension: str | None = None) -> bytes:
-    """Return the answer to a handshake; raises BadRequest if it is none (RFC 6455 section 4.2.1)."""
-    headers = request.headers
-    key = headers.get("Sec-WebSocket-Key", "").strip()
-    if headers.get("Sec-WebSocket-Version") != "13":
-        raise BadRequest("this WebSocket version is not spoken here", headers={"Sec-WebSocket-Version": "13"})
-    if "upgrade" not in headers.get("Connection", "").lower() or not _is_key(key):
-        raise BadRequest("this is no WebSocket handshake (RFC 6455 section 4.2.1)")
-    answer = {
-        "Upgrade": "websocket",
-        "Connection": "Upgrade",
-        "Sec-WebSocket-Accept": b64encode(sha1(key.encode() + _GUID).digest()).decode(),
-        **fields,
-    }
-    if SUBPROTOCOL in [name.strip() for name in headers.get("Sec-WebSocket-Protocol", "").split(",")]:
-        answer["Sec-WebSocket-Protocol"] = SUBPROTOCOL
-    if extension is not None:
-        answer["Sec-WebSocket-Extensions"] = extension
-    return http_head("101 Switching Protocols", answer)
-
-
-def _is_key(text: str) -> bool:
-    try:
-        return len(b64decode(text, validate=True)) == 16
-    except binascii.Error:
-        return False
-
-
-def is_browser(request: web.BaseRequest) -> bool:
-    """Whether the client would see nothing of a refused handshake, as a browser does."""
-    return "Origin" in request.headers or "Sec-WebSocket-Protocol" in request.headers
+from .sending import send
+from .tables import Seat
+from .upgrade import accept_head, reason_of
 
 
 class WebSocketStream(Subscriber):
     """One WebSocket client; the protocol of its socket."""
 
-    __slots__ = ("_clock", "_conversation", "_hub", "_is_subscribed")
+    __slots__ = ("_clock", "_conversation", "_desk", "_hub", "_inbox", "_is_subscribed", "stay")
 
     transport_name: ClassVar[Transport] = "websocket"
 
-    def __init__(self, hub: Hub, channel: Channel, ask: Ask, clock: Clock, *, is_deflated: bool) -> None:
-        form = FRAMES.choose(is_deflated=is_deflated)
-        super().__init__(channel, mode=ask.mode, form=form, send=_not_yet, pace=pace_of(ask.throttle))
+    def __init__(self, hub: Hub, seat: Seat, ask: Ask, clock: Clock, desk: Desk, conversation: Conversation) -> None:
+        form = FRAMES.choose(is_deflated=conversation.is_deflated)
+        super().__init__(seat.channel, mode=seat.mode, form=form, send=_not_yet, pace=pace_of(ask.throttle))
         self.heartbeat = ask.heartbeat
+        self.principal = seat.principal
+        self.stay: Stay | None = None  # it does not matter who it is
         self._hub = hub
         self._clock = clock
-        self._conversation = Conversation(is_deflated=is_deflated)
+        self._desk = desk
+        self._inbox: Inbox | None = None  # until the client says something
+        self._conversation = conversation
         self._is_subscribed = False
 
-    def begin(self, transport: asyncio.Transport, cursor: str | None, opening: bytes, tail: bytes) -> None:
+    def begin(self, transport: asyncio.Transport, cursor: str | None, opening: bytes, tail: bytes = b"") -> None:
         """Start the stream; ``tail`` is what the client sent right behind its handshake."""
         self._conversation.transport = transport
         self.send = transport.write
@@ -97,7 +70,7 @@ class WebSocketStream(Subscriber):
 
     def beat(self) -> None:
         """Give a sign of life to whoever gives them too, or never said that it would."""
-        if self._conversation.has_fallen_silent(is_listening=not self.is_paused):
+        if self._conversation.has_fallen_silent():
             self._close(CloseCode.POLICY_VIOLATION, "no ping", parting="no_ping")
         else:
             super().beat()
@@ -115,24 +88,21 @@ class WebSocketStream(Subscriber):
         self._close(CloseCode.NORMAL_CLOSURE, "end", parting="ended")
 
     def refuse(self, refusal: Refusal) -> None:
-        self._close(refusal.close_code, reason_of(refusal), parting="refused")
+        self._close(refusal.close_code, reason_of(refusal), parting=parting_of(refusal))
 
     # What the transport says.
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._conversation.pause_reading()
+        self._conversation.pause_reading("writing")
 
     def resume_writing(self) -> None:
-        self._conversation.resume_reading()
+        self._conversation.resume_reading("writing")
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         for message in self._conversation.receive(data):
-            try:
-                self._obey(message)
-            except Refusal as refusal:
-                self._decline(message, refusal)
+            self.inbox.take(message)
         if not self._conversation.is_open:
             self._fall_silent()
 
@@ -144,10 +114,27 @@ class WebSocketStream(Subscriber):
             self._conversation.end()
             self._hub.exit(self)
             self._leave()
+            if self._inbox is not None:
+                self._inbox.stop()
 
     # What the client says.
 
-    def _obey(self, message: Message) -> None:
+    @property
+    def inbox(self) -> Inbox:
+        if self._inbox is None:
+            self._inbox = Inbox(self, self._conversation, self._desk.tasks)
+        return self._inbox
+
+    def inherit(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+
+    def hear_on(self) -> None:
+        self.data_received(b"")
+
+    def crash(self) -> None:
+        self._close(CloseCode.INTERNAL_ERROR, "this failed, and that is no fault of yours", parting="refused")
+
+    def obey(self, message: Message) -> Work | None:
         match message:
             case Ping():
                 self._acknowledge(message)
@@ -164,20 +151,61 @@ class WebSocketStream(Subscriber):
                 self.cursor = self.channel.position(self)  # heartbeats go on, and move it nowhere
                 self._leave()
                 self._acknowledge(message)
-            case Auth() | Send():
-                raise BadRequest(f"{message.op!r} is not offered here")
+            case Auth():
+                return self._renew(message)
+            case Send():
+                self._check_topic(message.topic)
+                visitor = Visitor() if self.stay is None else self.stay.visitor
+                return send(message, self, visitor, self._desk, self._clock)
             case _:
                 assert_never(message)
+        return None
+
+    async def _renew(self, message: Auth) -> None:
+        """Go on as whom the client has proved to be now, or as before if it has proved nothing."""
+        desk, names = self._desk, auth_names(self.channel.route)
+        if self.stay is None or not names:
+            raise BadRequest("nobody is asked here who they are")
+        visitor = await desk.keeper.hear(self.stay.visitor, names, message.token, is_renewal=True)
+        if not self._conversation.is_open:
+            return
+        try:
+            seat = desk.host.seat(Wish(self.channel.name.text, emit=self.mode), "websocket", visitor)
+        except Refusal as refusal:
+            self.refuse(refusal)
+            return
+        assert seat.principal is not None, "a route that asks who clients are shows its topics to somebody"
+        desk.door.charge_owner(self, [seat.principal])
+        self.stay.renew(self, visitor.only(seat.principal))
+        self.principal = seat.principal
+        self._acknowledge(message)
+        self._move(seat.channel)
+
+    def _move(self, channel: Channel) -> None:
+        """Follow the same topic as it is for somebody else, if the client is that now."""
+        before = self.channel
+        if channel.name.key == before.name.key:
+            return
+        channel.joined()  # before the other one is let go
+        is_subscribed = self._is_subscribed
+        self._leave()
+        self.channel, self.cursor = channel, None
+        if is_subscribed:
+            self._join(None, opening=b"")
+        channel.left()
 
     def _check_topic(self, topic: str) -> None:
         if topic != self.channel.name.text:
             raise BadRequest(f"this connection follows {self.channel.name.text} and no other topic")
 
-    def _decline(self, message: Message, refusal: Refusal) -> None:
-        self.send(text_frame(problem_message(refusal, ref=message.ref, at=self._clock.wall())))
+    def decline(self, message: Message, refusal: Refusal) -> None:
+        self.say(problem_message(refusal, ref=message.ref, at=self._clock.wall()))
 
-    def _acknowledge(self, message: Subscribe | Unsubscribe | Ping) -> None:
-        self.send(text_frame(ack_message(ref=message.ref, at=self._clock.wall())))
+    def _acknowledge(self, message: Subscribe | Unsubscribe | Ping | Auth) -> None:
+        self.say(ack_message(ref=message.ref, at=self._clock.wall()))
+
+    def say(self, message: bytes) -> None:
+        self.send(text_frame(message))
 
     def _join(self, cursor: str | None, *, opening: bytes) -> None:
         self._is_subscribed = True
@@ -208,57 +236,35 @@ def _not_yet(data: bytes) -> None:
     raise AssertionError("nothing is sent before the socket is ours")
 
 
-def open_stream(request: web.BaseRequest, hub: Hub, channel: Channel, ask: Ask, *, clock: Clock) -> web.StreamResponse:
+def open_stream(
+    request: web.BaseRequest,
+    hub: Hub,
+    seat: Seat,
+    ask: Ask,
+    desk: Desk,
+    *,
+    clock: Clock,
+    stay: Stay | None,
+    fields: Mapping[str, str],
+) -> web.StreamResponse:
     """Answer the handshake, take the socket over and start the stream."""
     extension = accepted_extension(request.headers)
-    head = accept_head(request, topic_fields(channel), extension=extension)
-    stream = WebSocketStream(hub, channel, ask, clock, is_deflated=extension is not None)
+    head = accept_head(request, {**topic_fields(seat.channel), **fields}, extension=extension)
+    conversation = Conversation(is_deflated=extension is not None)
+    stream = WebSocketStream(hub, seat, ask, clock, desk, conversation)
+    stream.stay = stay
     transport, tail = take_over_upgraded(request, stream)
     if transport is not None:
-        stream.begin(transport, ask.cursor, head, tail)
+        stream.begin(transport, seat.cursor, head, tail)
     return TakenOver()
 
 
-def reason_of(refusal: Refusal) -> str:
-    """Return what a close frame says of a refusal: its code, and when to come back if that is of any use."""
-    wait = "" if refusal.retry_after is None else f" retry_after_ms={round(refusal.retry_after * 1000)}"
-    return f"{refusal.code}{wait}"
-
-
-class Refused:
-    """A handshake that was accepted only so that a browser can be told why it was not."""
-
-    __slots__ = ("_conversation",)
-
-    def __init__(self) -> None:
-        self._conversation = Conversation()
-
-    def begin(self, transport: asyncio.Transport, head: bytes, refusal: Refusal) -> None:
-        self._conversation.transport = transport
-        transport.write(head)
-        self._conversation.close(refusal.close_code, reason_of(refusal))
-
-    def data_received(self, data: bytes) -> None:
-        for _ in self._conversation.receive(data):
-            pass  # it is over
-
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._conversation.end()
-
-    def pause_writing(self) -> None:
-        """A close frame always fits."""
-
-    resume_writing = pause_writing
-
-
-def refuse(request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
-    """Accept the handshake and close at once with the refusal's code and reason; raises BadRequest if it is none."""
-    head = accept_head(request, {})
-    refused = Refused()
-    transport, _ = take_over_upgraded(request, refused)
-    if transport is not None:
-        refused.begin(transport, head, refusal)
-    return TakenOver()
+def succeed(newcomer: Newcomer, visitor: Visitor, opening: bytes, *, hub: Hub, topic: str, ask: Ask) -> WebSocketStream:
+    """Start the stream of a client that has said who it is; raises the refusal of one that may not have the topic."""
+    desk = newcomer.desk
+    seat = desk.host.seat(Wish(topic, ask.cursor, ask.mode), "websocket", visitor)
+    stream = WebSocketStream(hub, seat, ask, newcomer.clock, desk, newcomer.conversation)
+    if seat.principal is not None:
+        stream.stay = Stay(hub.leases, visitor.only(seat.principal))
+    stream.begin(newcomer.hand_over(stream), seat.cursor, opening)
+    return stream

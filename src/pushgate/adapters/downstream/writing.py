@@ -9,7 +9,9 @@ Rule 3: a page of another site cannot write with the cookies of its visitor.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
@@ -24,12 +26,12 @@ from ...errors import (
     UpstreamTimedOut,
 )
 from ...hub import Hub
-from ...naming import placeholders
 from ...polled import PolledChannel
 from ...routes import Route, TopicName
 from ...values import Caller, UpstreamRequest, Validators
 from ...views import ViewRoute
 from ...writes import MAX_BODY_BYTES, Order, Sent
+from .aftermath import Awaited, is_refusal, poke
 from .bodies import read_body
 from .replies import VARY, Reply, topic_fields
 
@@ -47,6 +49,30 @@ _OF_THIS_SITE = ("same-origin", "none")
 Ask = Callable[[UpstreamRequest, Validators], Awaitable[Answer]]
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of a write. ``awaited``: the polls that show it, ``wait``: how long to wait for them, in seconds."""
+
+    answer: Answer
+    awaited: Awaited
+    wait: float
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the upstream says that it did nothing."""
+        return is_refusal(self.answer.status)
+
+    async def is_settled(self) -> bool:
+        """Wait until clients get what the upstream said in these polls, at most so long; tell whether they do."""
+        try:
+            async with asyncio.timeout(self.wait):
+                for channel, number in self.awaited.items():
+                    await _published(channel, number)
+        except TimeoutError:
+            return False
+        return all(number is not None or channel.state != "ended" for channel, number in self.awaited.items())
+
+
 class Writer:
     """Passes writes on. ``ask`` asks an upstream, as a poll would; ``entries`` are all routes and views."""
 
@@ -58,24 +84,39 @@ class Writer:
 
     async def answer(self, request: web.BaseRequest, route: Route, name: TopicName, caller: Caller) -> Reply:
         """Return the upstream's answer, once what it changed is published; raises a Refusal if there is none."""
-        if self._under_way >= MAX_WRITES:
-            raise Overloaded(f"there are {MAX_WRITES} writes under way already", retry_after=1.0)
-        self._under_way += 1
-        try:
+        with self._counted():
             body = await read_body(request, at_most=MAX_BODY_BYTES)
             sent = Sent(body, request.headers.get("Content-Type"), request.headers.get("Accept"))
-            order = route.order(request.method, name, caller, sent)
-            answer, awaited = await self._send(order, route)
-        finally:
-            self._under_way -= 1
+            written = await self._write(route, request.method, name, caller, sent)
+        answer = written.answer
         fields = {"Pushgate-State": "cold", "Vary": VARY, "Cache-Control": "no-store"}
-        if not is_refusal(answer):
-            fields["Pushgate-Settled"] = "yes" if await _are_published(awaited, wait=order.wait) else "no"
+        if not written.is_refused:
+            fields["Pushgate-Settled"] = "yes" if await written.is_settled() else "no"
         if channel := self._hub.find(name):
             fields |= topic_fields(channel)
         if answer.content_type:
             fields["Content-Type"] = answer.content_type
         return Reply(answer.status, fields, answer.body)
+
+    async def write(self, route: Route, method: str, name: TopicName, caller: Caller, sent: Sent) -> Written:
+        """Send what a client has written; raises the Refusal of what is not sent, and of what is not answered."""
+        with self._counted():
+            return await self._write(route, method, name, caller, sent)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        if self._under_way >= MAX_WRITES:
+            raise Overloaded(f"there are {MAX_WRITES} writes under way already", retry_after=1.0)
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
+    async def _write(self, route: Route, method: str, name: TopicName, caller: Caller, sent: Sent) -> Written:
+        order = route.order(method, name, caller, sent)
+        answer, awaited = await self._send(order, route)
+        return Written(answer, awaited, order.wait)
 
     async def _send(self, order: Order, route: Route) -> tuple[Answer, Awaited]:
         may_have_changed = True  # also if nobody waits for the answer any more
@@ -83,59 +124,17 @@ class Writer:
         try:
             async with asyncio.timeout(route.timeout + TURN_PATIENCE):
                 answer = await self._ask(order.request, NO_VALIDATORS)
-            may_have_changed = not is_refusal(answer)
+            may_have_changed = not is_refusal(answer.status)
         except PollError as error:
             may_have_changed = error.asked
             log.info("write.failed", route=route.name, reason=error.reason, detail=error.detail)
-            raise _failure(error) from error
+            raise failure_of(error) from error
         except TimeoutError:
             raise UpstreamTimedOut("the upstream did not answer in time; it may have done it all the same") from None
         finally:
             if may_have_changed:
-                awaited = self._poke(order)
+                awaited = poke(order.reaches, self.entries, self._hub)
         return answer, awaited
-
-    def _poke(self, order: Order) -> Awaited:
-        """Poll whatever the write makes out of date, for everybody, and return what to wait for."""
-        wanted = list(self._wanted(order))
-        return {
-            channel: channel.poke()
-            for channel in self._hub.topics()
-            if any(channel.route is route and values.items() <= channel.name.values.items() for route, values in wanted)
-        }
-
-    def _wanted(self, order: Order) -> Iterator[tuple[Route, Mapping[str, str]]]:
-        """Yield routes, and the values of those of their topics that are to be polled; a view is its parent's."""
-        for entry in self.entries:
-            for reach in order.reaches:
-                values = reach.within(entry.template)
-                if values is None:
-                    continue
-                if isinstance(entry, Route):
-                    yield entry, values
-                    continue
-                own = placeholders(entry.name) - placeholders(entry.parent.name)
-                yield entry.parent, {name: value for name, value in values.items() if name not in own}
-
-
-# Topics, and the number of the poll that each is waiting for; None if there is none to come.
-Awaited = dict[PolledChannel, int | None]
-
-
-def is_refusal(answer: Answer) -> bool:
-    """Whether the upstream says that it did nothing; a server's error says nothing about that."""
-    return 400 <= answer.status < 500
-
-
-async def _are_published(awaited: Awaited, *, wait: float) -> bool:
-    """Wait until clients get what the upstream said in these polls, at most so long; tell whether they do."""
-    try:
-        async with asyncio.timeout(wait):
-            for channel, number in awaited.items():
-                await _published(channel, number)
-    except TimeoutError:
-        return False
-    return all(number is not None or channel.state != "ended" for channel, number in awaited.items())
 
 
 async def _published(channel: PolledChannel, number: int | None) -> None:
@@ -154,7 +153,7 @@ def check_origin(request: web.BaseRequest, *, is_allowed: bool) -> None:
         raise OriginForbidden("a write with cookies needs an Origin that may make one (server.cors.origins)")
 
 
-def _failure(error: PollError) -> Refusal:
+def failure_of(error: PollError) -> Refusal:
     """Return why there is no answer. Only what was never sent may be sent again, so only then it is said when."""
     retry_after = None if error.asked else error.retry_after or 1.0
     end = "it may have done it all the same" if error.asked else "nothing was sent"

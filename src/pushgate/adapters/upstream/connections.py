@@ -20,6 +20,9 @@ from ...config.upstreams import Upstream
 from .bodies import ACCEPTED
 from .tls import Trust, foreign_context
 
+# What the library would say by itself.
+AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
 HEADERS = {
     "User-Agent": f"pushgate/{__version__}",
     "Accept": "application/json, */*;q=0.5",
@@ -32,7 +35,11 @@ MAX_FIELDS = 256
 
 
 class Connections:
-    """Two pools, each made when it is needed; to be closed when the gateway ends."""
+    """
+    Two pools, each made when it is needed; to be closed when the gateway ends.
+
+    What clients ask through ``proxy:`` shares the pool of the origin, and nothing else with what polls ask.
+    """
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
@@ -43,10 +50,11 @@ class Connections:
         self._proxy = None if upstream.proxy is None else URL(str.__str__(upstream.proxy))
         self._own: aiohttp.ClientSession | None = None
         self._foreign: aiohttp.ClientSession | None = None
+        self._passing: aiohttp.ClientSession | None = None
         self._fixed = self._fixed_options()
 
     async def close(self) -> None:
-        for session in (self._own, self._foreign):
+        for session in (self._passing, self._own, self._foreign):
             if session is not None:
                 await session.close()
 
@@ -58,6 +66,19 @@ class Connections:
             return self._own, self._fixed
         return self._own, {**self._fixed, "ssl": self._trust.context(now)}
 
+    def passing(self, now: float) -> tuple[aiohttp.ClientSession, dict[str, Any]]:
+        """
+        Return what ``own`` does, for the request of somebody else: nothing is added to it, and no time is its limit.
+
+        Raises PollError(``tls``).
+        """
+        own, options = self.own(now)
+        if self._passing is None:
+            assert own.connector is not None, "the session is open"
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._upstream.timeout.connect)
+            self._passing = _session(own.connector, timeout, headers=None, is_owner=False)
+        return self._passing, {**options, "skip_auto_headers": AUTOMATIC}
+
     def foreign(self, url: str) -> tuple[aiohttp.ClientSession, dict[str, Any]]:
         """Return the pool for any other origin, and what a request for this URL has to say."""
         if self._foreign is None:
@@ -67,20 +88,8 @@ class Connections:
 
     def _session(self, connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
         timeout = self._upstream.timeout
-        session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=timeout.total, sock_connect=timeout.connect),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=HEADERS,
-            auto_decompress=False,
-            max_line_size=MAX_FIELD_BYTES,
-            max_field_size=MAX_FIELD_BYTES,
-            max_headers=MAX_FIELDS,
-        )
-        # The library would ask once more by itself when a connection closes, without a turn from the budget. There is
-        # no public switch; its own test client flips the same one.
-        session._retry_connection = False
-        return session
+        limits = aiohttp.ClientTimeout(total=timeout.total, sock_connect=timeout.connect)
+        return _session(connector, limits, headers=HEADERS, is_owner=True)
 
     def _own_connector(self) -> aiohttp.BaseConnector:
         force_close = not self._upstream.keep_alive
@@ -103,6 +112,26 @@ class Connections:
         if self._proxy is None or proxy_bypass(parts.hostname or ""):
             return {}
         return {"proxy": self._proxy}
+
+
+def _session(
+    connector: aiohttp.BaseConnector, timeout: aiohttp.ClientTimeout, *, headers: dict[str, str] | None, is_owner: bool
+) -> aiohttp.ClientSession:
+    session = aiohttp.ClientSession(
+        connector=connector,
+        connector_owner=is_owner,
+        timeout=timeout,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=headers,
+        auto_decompress=False,
+        max_line_size=MAX_FIELD_BYTES,
+        max_field_size=MAX_FIELD_BYTES,
+        max_headers=MAX_FIELDS,
+    )
+    # The library would ask once more by itself when a connection closes, without a turn from the budget. There is
+    # no public switch; its own test client flips the same one.
+    session._retry_connection = False
+    return session
 
 
 def _without_port(host: str) -> str:

@@ -8,7 +8,7 @@ Rule 3: every foreign exception leaves here as a PollError whose reason a metric
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -107,6 +107,22 @@ class Exchange:
         except FOREIGN as exc:
             raise translate(exc) from exc
 
+    async def open(self, request: UpstreamRequest, body: bytes | AsyncIterator[bytes] | None) -> aiohttp.ClientResponse:
+        """
+        Ask the upstream itself for somebody else, once, and return when the head of its answer is there.
+
+        The caller closes it. Whatever is said is what the request says, but for ``Host``. Raises PollError.
+        """
+        session, options = self._connections.passing(self._clock.now())
+        if request.method not in ("GET", "HEAD") or body is not None:
+            options = {**options, "data": body}
+        try:
+            return await session.request(
+                request.method, URL(request.url, encoded=True), headers=(*request.headers, *self._host), **options
+            )
+        except FOREIGN as exc:
+            raise translate(exc) from exc
+
     def _is_left_over(self, request: UpstreamRequest, exc: Exception) -> bool:
         """
         Whether it may have been a kept connection that the upstream had closed meanwhile, which is nobody's fault.
@@ -159,12 +175,13 @@ class Exchange:
                     self._is_kept = self._keeps_alive
                 else:
                     response.close()
-        answer = _answer(response, body, self._clock.wall())
+        answer = answer_of(response, body, self._clock.wall())
         gate.heard(answer)
         return Reply(answer, response.headers)
 
 
-def _answer(response: aiohttp.ClientResponse, body: bytes, at: float) -> Answer:
+def answer_of(response: aiohttp.ClientResponse, body: bytes, at: float) -> Answer:
+    """Return what an answer says that was read ``at`` this time, in seconds since the epoch."""
     headers = response.headers
     validators = Validators(_repeatable(headers.get("ETag")), _repeatable(headers.get("Last-Modified")))
     content_type = headers.get("Content-Type", "")

@@ -7,9 +7,12 @@ Rule 2: redirects are followed as far as the configuration says, each with its o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
+
+import aiohttp
 
 from ...answers import NO_VALIDATORS, Answer
 from ...clock import Clock
@@ -18,6 +21,7 @@ from ...errors import PollError
 from ...values import UpstreamRequest, Validators
 from .credentials import Credentials, Refreshed, credentials_for
 from .exchange import Exchange, Gate, Reply
+from .handing import Body, Handing
 from .origins import REDIRECTS, origin_of, redirected
 
 
@@ -76,12 +80,18 @@ class HttpFetch:
 
     async def __call__(self, request: UpstreamRequest, validators: Validators) -> Answer:
         """Return what the upstream says, whatever its status; raises PollError for what is no answer."""
-        line = self._lines.get(request.upstream)
+        async with self.line(request.upstream) as line:
+            return await self._ask(line, request, validators)
+
+    @asynccontextmanager
+    async def line(self, name: str) -> AsyncIterator[Line]:
+        """Keep what it takes to ask an upstream, whatever becomes of its configuration meanwhile; raises PollError."""
+        line = self._lines.get(name)
         if line is None:  # since the request was made
-            raise PollError("connect", f"there is no upstream {request.upstream} any more", asked=False)
+            raise PollError("connect", f"there is no upstream {name} any more", asked=False)
         line.under_way += 1
         try:
-            return await self._ask(line, request, validators)
+            yield line
         finally:
             line.under_way -= 1
             if line in self._retired:
@@ -110,6 +120,7 @@ class Line:
         self.upstream = upstream
         self.gate = gate
         self.under_way = 0
+        self._clock = clock
         self._redirects = upstream.redirects
         self._alias = upstream.host
         self._exchange = Exchange(upstream, clock, gate)
@@ -125,6 +136,17 @@ class Line:
         if self._credentials is None:
             return await self._exchange(request)
         return await self._credentials(request, self._exchange)
+
+    async def pass_on(self, request: UpstreamRequest, body: Body, *, is_signed: bool) -> aiohttp.ClientResponse:
+        """
+        Ask for a client, and return when the head of the answer is there; the caller closes it. Raises PollError.
+
+        ``is_signed``: as who pushgate is there, and in its turn; otherwise the request is the client's own affair.
+        """
+        if not is_signed:
+            return await self._exchange.open(request, body.once())
+        handing = Handing(self._exchange, self.gate, self._clock, body)
+        return await handing.on(request, self._credentials)
 
     async def follow(self, request: UpstreamRequest, reply: Reply, validators: Validators) -> Reply:
         """

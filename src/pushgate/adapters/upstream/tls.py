@@ -13,6 +13,7 @@ import structlog
 
 from ...config.upstreams import UpstreamTls
 from ...errors import PollError
+from ..pem import words
 
 log = structlog.get_logger()
 
@@ -53,8 +54,8 @@ class Trust:
                 self._context, self._stamp = own_context(self._config), stamp
         except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
             if self._context is None:
-                raise PollError("tls", f"the files under `tls:` cannot be used: {_words(exc)}") from exc
-            log.warning("tls.files_unusable", files=self._files, error=_words(exc))
+                raise PollError("tls", f"the files under `tls:` cannot be used: {words(exc)}") from exc
+            log.warning("tls.files_unusable", files=self._files, error=words(exc))
         return self._context
 
 
@@ -63,7 +64,7 @@ def complaint(config: UpstreamTls) -> str | None:
     try:
         own_context(config)
     except (OSError, ValueError) as exc:
-        return f"the files cannot be used: {_words(exc)}"
+        return f"the files cannot be used: {words(exc)}"
     return None
 
 
@@ -86,16 +87,10 @@ def foreign_context(config: UpstreamTls) -> ssl.SSLContext:
         if config.ca is not None:
             context.load_verify_locations(config.ca)
     except OSError as exc:
-        raise PollError("tls", f"the files under `tls:` cannot be used: {_words(exc)}") from exc
+        raise PollError("tls", f"the files under `tls:` cannot be used: {words(exc)}") from exc
     return context
 
 
 def _stamp(file: str) -> tuple[int, int, int]:
     found = Path(file).stat()
     return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def _words(exc: Exception) -> str:
-    if isinstance(exc, ssl.SSLError):
-        return (exc.reason or "no PEM file with a certificate and its key").replace("_", " ").lower()
-    return f"{exc.filename or 'a file'}: {exc.strerror}" if isinstance(exc, OSError) else str(exc)

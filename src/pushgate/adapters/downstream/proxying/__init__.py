@@ -1,0 +1,1 @@
+"""``proxy:`` at work: a request that is no topic's, streamed to an upstream, and its answer streamed back."""

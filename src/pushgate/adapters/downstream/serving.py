@@ -1,0 +1,122 @@
+"""
+What is asked for on a topic's own URL: who asks, what of the topic they may have, and the transport that answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import TypeAlias
+
+from aiohttp import web
+
+from ...auth.permission import auth_names
+from ...auth.visitor import Visitor
+from ...clock import Clock
+from ...hub import Hub
+from ...identity import NOBODY
+from ...leases import Stay
+from ...naming import CREDENTIALS_QUERY
+from ...negotiation import Ask
+from ...routes import Route
+from ...views import ViewRoute
+from . import long_poll, short_poll, sse, websocket
+from .desk import Desk
+from .door import Door
+from .inquiry import LongPolls, Question
+from .lobby import Lobby
+from .newcomers import open_newcomer
+from .replies import Reply
+from .tables import Seat
+from .ticketing import TicketOffice, Want, want_of
+from .writing import check_origin
+
+# A route or view, the parameters of its path, and the query without pushgate's own parameters.
+Target: TypeAlias = "tuple[Route | ViewRoute, dict[str, str], dict[str, str]]"
+
+
+class Serving:
+    """Answers clients of single topics; ``server`` reads the next request of a connection that is given back."""
+
+    server: web.Server  # the gateway sets it before it listens
+
+    def __init__(self, hub: Hub, clock: Clock, door: Door, lobby: Lobby, desk: Desk, tickets: TicketOffice) -> None:
+        self._hub = hub
+        self._clock = clock
+        self._door = door
+        self._lobby = lobby
+        self._desk = desk
+        self._tickets = tickets
+        self.polls = LongPolls(hub, door)
+
+    async def answer(
+        self, request: web.BaseRequest, target: Target, controls: Mapping[str, str], ask: Ask, cors: dict[str, str]
+    ) -> web.StreamResponse:
+        """Answer by the transport that is asked for; ``cors``: for every answer to this client, refusals too."""
+        route, values, query = target
+        wants = partial(want_of, route, values, query, controls)
+        visitor = await self.receive(request, [route], controls, wants, cors)
+        self._door.charge(request, visitor.principals.values())
+        if ask.transport == "websocket" and (names := self._unproved(route, visitor)) is not None:
+            topic = route.topic(values, query, NOBODY)
+            succeed = partial(websocket.succeed, hub=self._hub, topic=topic.text, ask=ask)
+            return open_newcomer(request, self._hub, self._clock, self._desk, visitor, names, succeed, is_strict=True)
+        topic, caller = self._desk.keeper.admit(route, values, query, visitor)
+        channel = self._hub.channel(route, topic, principal=caller.principal)
+        seat = Seat(channel, ask.mode, ask.cursor, caller.principal)
+        return await self._answer(request, seat, ask, cors, visitor)
+
+    async def receive(
+        self,
+        request: web.BaseRequest,
+        entries: Sequence[Route | ViewRoute],
+        controls: Mapping[str, str],
+        wants: Callable[[], Collection[Want]],
+        fields: dict[str, str],
+    ) -> Visitor:
+        """Return who the client is, by its ticket or its credentials; what every answer must say goes to ``fields``."""
+        if not self._tickets.takes(entries, controls):
+            return await self._lobby.receive(request, entries, controls)
+        visitor, told = self._tickets.receive(request, controls, wants())
+        fields |= told
+        return visitor
+
+    async def write(
+        self, request: web.BaseRequest, route: Route, values: dict[str, str], query: dict[str, str]
+    ) -> Reply:
+        """Pass a client's write on, and return the upstream's answer; raises a Refusal if there is none."""
+        check_origin(request, is_allowed=self._lobby.is_allowed_origin(request))
+        controls = {name: query.pop(name) for name in CREDENTIALS_QUERY & query.keys()}
+        visitor = await self._lobby.receive(request, [route], controls)
+        topic, caller = self._lobby.keeper.admit(route, values, query, visitor)
+        return await self._desk.writer.answer(request, route, topic, caller)
+
+    def _unproved(self, route: Route | ViewRoute, visitor: Visitor) -> tuple[str, ...] | None:
+        """Return who may vouch for a client that has shown nothing and may still do so; None if there is no need."""
+        names = auth_names(route)
+        if visitor.principals or visitor.refusals or not self._lobby.keeper.awaits_message(names):
+            return None
+        return names
+
+    async def _answer(
+        self, request: web.BaseRequest, seat: Seat, ask: Ask, cors: dict[str, str], visitor: Visitor
+    ) -> web.StreamResponse:
+        hub, clock, channel = self._hub, self._clock, seat.channel
+        if refusal := channel.denial():
+            raise refusal
+        stay = None  # it does not matter who it is
+        if seat.principal is not None or not channel.route.is_public:
+            stay = Stay(hub.leases, visitor if seat.principal is None else visitor.only(seat.principal))
+        match ask.transport:
+            case "websocket":
+                return websocket.open_stream(request, hub, seat, ask, self._desk, clock=clock, stay=stay, fields=cors)
+            case "sse":
+                retry, now = self._door.retry, clock.wall()
+                stream = sse.EventStream(hub, channel, ask, stay, seat.principal)
+                return sse.open_stream(request, stream, channel, ask, fields=cors, now=now, retry=retry)
+            case "long_poll":
+                question = Question(channel, ask, clock, cors)
+                return await long_poll.answer(request, question, hub, self.server, self.polls, principal=seat.principal)
+            case "short_poll":
+                reply = await short_poll.answer(channel, ask, clock, is_head=request.method == "HEAD")
+                return reply.with_fields(cors).to_response()

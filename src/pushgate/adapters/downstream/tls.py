@@ -1,0 +1,108 @@
+"""
+HTTPS on the public listener: every connection begins with a handshake, and then is a connection like any other.
+
+asyncio could do it by itself (``create_server(ssl=…)``), but then each connection keeps 64 KB of stale events in the
+socket's transport, below the one that streams can see, and one certificate serves for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import cast
+
+from aiohttp import web
+
+from .certificates import Certificates
+from .handover import BACKLOG, give_back
+
+# Who has not shaken hands by then does not mean to: a browser on a slow line takes a second or two.
+HANDSHAKE_TIMEOUT = 10.0
+
+# What is still on its way when a connection is closed, and the client's own goodbye, may take so long.
+SHUTDOWN_TIMEOUT = 10.0
+
+# What waits in the TLS layer for a client that reads slowly, as in a plain socket; a stream sets its own.
+BUFFERED_BYTES = 64 * 1024
+
+
+class Handshakes:
+    """Accepts connections, and gives them to ``server`` when they are encrypted."""
+
+    def __init__(self, server: web.Server, certificates: Certificates, tasks: asyncio.TaskGroup) -> None:
+        self._server = server
+        self._certificates = certificates
+        self._tasks = tasks
+        self._listening: asyncio.Server | None = None
+        self._under_way: set[asyncio.Transport] = set()
+
+    async def start(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(lambda: _Newcomer(self), sock=listener, backlog=BACKLOG)
+
+    def stop(self) -> None:
+        """Accept nobody any more, and let go of whoever has not shaken hands yet."""
+        assert self._listening is not None, "it was started"
+        self._listening.close()
+        self._listening = None
+        for transport in self._under_way:
+            transport.abort()
+
+    def greet(self, transport: asyncio.Transport) -> None:
+        """Take a connection in that has just been accepted."""
+        if self._listening is None:
+            transport.abort()
+            return
+        # What the kernel does not take at once holds up the TLS layer, and so the stream above it.
+        transport.set_write_buffer_limits(high=0)
+        transport.pause_reading()  # until somebody understands what comes
+        self._under_way.add(transport)
+        self._tasks.create_task(self._shake_hands(transport), name="TLS handshake")
+
+    async def _shake_hands(self, transport: asyncio.Transport) -> None:
+        early = _Early()
+        try:
+            secured = await self._secure(transport, early)
+        except OSError:  # no TLS, nothing in common, too slow, or gone; ssl.SSLError is an OSError
+            transport.abort()
+            return
+        finally:
+            self._under_way.discard(transport)
+        if secured is not None and not secured.is_closing():
+            secured.set_write_buffer_limits(high=BUFFERED_BYTES)
+            give_back(secured, self._server, bytes(early.data))
+
+    async def _secure(self, transport: asyncio.Transport, early: _Early) -> asyncio.Transport | None:
+        """Return the encrypted connection; None if it is lost already. Raises OSError if there is none."""
+        context = self._certificates.context
+        assert context is not None, "switching TLS on takes a restart"
+        if transport.is_closing():
+            return None
+        return await asyncio.get_running_loop().start_tls(
+            transport,
+            early,
+            context,
+            server_side=True,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
+            ssl_shutdown_timeout=SHUTDOWN_TIMEOUT,
+        )
+
+
+class _Newcomer(asyncio.Protocol):
+    """The protocol of a connection that has just been accepted, for as long as that takes."""
+
+    def __init__(self, handshakes: Handshakes) -> None:
+        self._handshakes = handshakes
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._handshakes.greet(cast("asyncio.Transport", transport))
+
+
+class _Early(asyncio.Protocol):
+    """Keeps what comes right behind the handshake: asyncio's own loop hands it out before ``start_tls`` returns."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data

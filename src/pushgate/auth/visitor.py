@@ -1,0 +1,72 @@
+"""Somebody who is here: what was shown of it, and who it proved to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..errors import NotAuthenticated, Refusal
+from ..values import Caller, Mode, Principal
+
+
+class Visitor:
+    """
+    One client as the gateway knows it, for one request or as long as its connection lasts.
+
+    ``headers`` and ``cookies`` are what may be sent upstream as the client, names of header fields in lower case.
+    ``principals`` is who it is, by the entry of ``auth:`` that says so: several, if it has shown several credentials;
+    ``refusals`` what entries said to credentials that prove nothing. ``ticketed``: those of the principals that came by
+    a ticket, with the topics and the mode that it is for. ``address``: its own, if it has one to itself.
+    """
+
+    __slots__ = ("address", "cookies", "headers", "principals", "refusals", "ticketed")
+
+    def __init__(self, headers: Mapping[str, str] | None = None, cookies: Mapping[str, str] | None = None) -> None:
+        self.headers = dict(headers or {})
+        self.cookies = dict(cookies or {})
+        self.address: str | None = None
+        self.principals: dict[str, Principal] = {}
+        self.refusals: dict[str, Refusal] = {}
+        self.ticketed: dict[str, tuple[frozenset[str], str | None]] = {}
+
+    def prove(self, principal: Principal) -> None:
+        """Note who it is, by its own credentials."""
+        self.principals[principal.auth] = principal
+        self.ticketed.pop(principal.auth, None)
+
+    def come_by_ticket(self, principals: Iterable[Principal], topics: frozenset[str], emit: str | None) -> None:
+        """Note who it is, but for these topics in this mode only."""
+        for principal in principals:
+            self.principals[principal.auth] = principal
+            self.ticketed[principal.auth] = topics, emit
+
+    def check_ticket(self, principal: Principal, topic: str) -> None:
+        """Raise NotAuthenticated if it is this principal for other topics only."""
+        topics, _ = self.ticketed.get(principal.auth, (None, None))
+        if topics is not None and topic not in topics:
+            raise NotAuthenticated("ticket_misused", "the ticket is for other topics; get one for this one")
+
+    def check_mode(self, principal: Principal | None, mode: Mode, default: Mode) -> None:
+        """Raise NotAuthenticated if it is this principal in another mode only; ``default``: where none was named."""
+        if principal is None or principal.auth not in self.ticketed:
+            return
+        _, emit = self.ticketed[principal.auth]
+        if mode != (emit or default):
+            raise NotAuthenticated("ticket_misused", "the ticket is for another `emit`; get one for this one")
+
+    def caller(self, principal: Principal | None) -> Caller:
+        """Return it as one of those who it is."""
+        return Caller(principal, self.headers, self.cookies)
+
+    def again(self) -> Visitor:
+        """Return the same visitor, who is about to show something else."""
+        other = Visitor(self.headers, self.cookies)
+        other.address = self.address
+        other.principals.update(self.principals)
+        other.ticketed.update(self.ticketed)
+        return other
+
+    def only(self, principal: Principal) -> Visitor:
+        """Return it as it is on a connection where it is nobody else."""
+        other = self.again()
+        other.principals = {principal.auth: principal}
+        return other
