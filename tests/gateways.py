@@ -60,9 +60,10 @@ async def eventually(look: Callable[[], Awaitable[Seen]], is_it: Callable[[Seen]
 
 
 def route(**changes: Any) -> dict[str, Any]:
-    """A route of the backend ``u`` that is polled fast; ``poll`` is merged, anything else replaces."""
+    """A route of the backend ``u`` that is polled fast; ``poll`` and ``guards`` are merged, anything else replaces."""
     poll = {**FAST, **changes.pop("poll", {})}
-    return {"upstream": "u", "poll": poll, "emit": ["patch", "merge", "snapshot"], **changes}
+    guards = {"confirm_after": "50ms", **changes.pop("guards", {})}
+    return {"upstream": "u", "poll": poll, "guards": guards, "emit": ["patch", "merge", "snapshot"], **changes}
 
 
 def config_of(

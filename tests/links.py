@@ -124,7 +124,9 @@ class SseMessages(Sse):
 
 
 class WebSocket(Link):
-    """The asyncio client of ``websockets``."""
+    """The asyncio client of ``websockets``; one that has not read everything never sees the answer to its close."""
+
+    close_timeout = 1.0
 
     async def _open(self, cursor: str | None) -> None:
         query = "&".join(

@@ -266,6 +266,7 @@ class Gateway:
         door = Door(hub, self.clock, metrics, limits)
         departures = Departures(hub, self.clock, tasks, retry=lambda: door.retry)
         door.departures = self.departures = departures
+        hub.topic_ration.most = limits.topics_per_principal
         show_limits(metrics, limits)
         metrics.watch_draining(lambda: departures.is_draining)
         return door, departures

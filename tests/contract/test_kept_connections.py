@@ -28,7 +28,7 @@ async def parked(gateway: Running) -> None:
     await eventually(count, lambda seen: seen == 1)
 
 
-@pytest.mark.parametrize("path", ["/t?wait=1&cursor=now", "/-/poll?topic=/t&wait=1&cursor=now"])
+@pytest.mark.parametrize("path", ["/t?wait=0.3&cursor=now", "/-/poll?topic=/t&wait=0.3&cursor=now"])
 @pytest.mark.parametrize(
     ("field", "body"),
     [

@@ -28,7 +28,7 @@ from processes import ROOT, GatewayProcess, Process
 
 CLIENTS = 5000
 INTERVAL = 10.0  # between two changes of a topic; all together change five hundred times a second
-DURATION = 60.0 if SOAK == 1 else 600.0
+DURATION = 40.0 if SOAK == 1 else 600.0
 ABSENCE = 1.2 * INTERVAL  # of a client that does not ask at once, at the most
 WAIT = 30
 

@@ -113,16 +113,6 @@ class TestTheAck:
                 assert (await client.answer())["settled"] is True
                 assert client.document["notes"] == ['"a"']
 
-    async def test_also_to_who_follows_a_part(self, is_shared: bool) -> None:
-        """A view is told with its parent, and is as good as that."""
-        if not is_shared:
-            pytest.skip("a view takes no writes, so only a connection with several topics can have both")
-        routes = ROUTES | {"/n/{id}/{index}": {"from": "/n/{id}", "pointer": "/notes/{index}"}}
-        async with board(routes) as (_, gateway, _), writer(gateway, "/n/1/0", is_shared=True) as client:
-            await client.send(1, topic="/n/1", data="a")
-            ack = await client.answer()
-            assert (ack["ref"], ack["settled"], client.document) == (1, True, '"a"')
-
     async def test_it_need_not_be_held(self, is_shared: bool) -> None:
         """``wait: 0s``: the ack says what the upstream said, and that this is all there is to say."""
         routes = {"/n/{id}": writable({"wait": "0s"})}
@@ -230,6 +220,15 @@ class TestOrder:
             await other.follow(["changed"])
 
 
+async def test_the_ack_comes_after_the_change_of_a_part() -> None:
+    """A view is told with its parent, and is as good as that."""
+    routes = ROUTES | {"/n/{id}/{index}": {"from": "/n/{id}", "pointer": "/notes/{index}"}}
+    async with board(routes) as (_, gateway, _), writer(gateway, "/n/1/0", is_shared=True) as client:
+        await client.send(1, topic="/n/1", data="a")
+        ack = await client.answer()
+        assert (ack["ref"], ack["settled"], client.document) == (1, True, '"a"')
+
+
 class TestSlowClients:
     @pytest.mark.parametrize("path", ["/n/1?emit=snapshot", "/-/ws?topic=/n/1&emit=snapshot"], ids=["own", "shared"])
     async def test_who_does_not_read_is_caught_up_before_the_ack(self, path: str) -> None:
@@ -311,6 +310,21 @@ class TestRefusals:
             await client.send(1, data="a")
             assert (await client.answer())["code"] == "overloaded"
             assert double.writes == []
+
+    async def test_what_this_client_may_not(self, is_shared: bool) -> None:
+        """Each write is looked at by itself; on the topic's own WebSocket it is the topic that it may have."""
+        keys = [{"name": "acme", "key": "a-key-that-is-long-enough", "claims": {"notes": ["1"]}}]
+        guarded = writable(auth=["partners"], allow=[{"claim": "notes", "contains": "{id}"}])
+        headers = {"Authorization": "Bearer a-key-that-is-long-enough"}
+        async with (
+            board({"/n/{id}": guarded}, auth={"partners": {"kind": "api_key", "keys": keys}}) as (double, gateway, _),
+            writer(gateway, is_shared=is_shared, headers=headers) as client,
+        ):
+            await client.send(1, topic="/n/2", data="a")
+            assert (await client.answer())["code"] == ("forbidden" if is_shared else "bad_request")
+            assert double.writes == []
+            await client.send(2, data="a")
+            assert (await client.answer())["settled"] is True
 
 
 @EITHER

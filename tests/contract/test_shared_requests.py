@@ -19,6 +19,7 @@ from pushgate import sets
 from pushgate.wishes import MAX_TOPICS
 from sharedlinks import SHARED, SharedLink, SharedPoll, SharedSse, SharedWebSocket, replicas_of
 from shelves import Shelf, shelf
+from sidebyside import side_by_side
 from transports import connected
 
 ROUTES: dict[str, Any] = {
@@ -313,23 +314,24 @@ async def beats(client: SharedLink, count: int) -> list[dict[str, Any]]:
     return [await client.hear("heartbeat") for _ in range(count)]
 
 
-@pytest.mark.parametrize("transport", ["sse", "websocket"])
-async def test_a_connection_beats_once_for_all_its_topics(backend: Shelf, transport: str) -> None:
+async def test_a_connection_beats_once_for_all_its_topics(backend: Shelf, subtests: pytest.Subtests) -> None:
     """One sign of life for each interval, which is about no topic; on SSE with the position, which it does not move."""
-    async with (
-        running_gateway(backend.url, ROUTES, server={"heartbeat": "2s"}) as gateway,
-        SHARED[transport](gateway.base, replicas_of(topics(30))) as client,
-    ):
-        await client.connect()
-        await client.follow(all_of(topics(30), {"n": 0}))
-        position = client.position
-        loop = asyncio.get_running_loop()
-        await client.hear("heartbeat")
-        began = loop.time()
-        for beat in await beats(client, 2):
-            assert (beat["topic"], beat["data"].keys()) == (None, {"at"})
-        assert loop.time() - began > 2.0, "not one for each topic"
-        assert client.position == position
+
+    async def beats_once(transport: str, gateway: Running) -> None:
+        async with SHARED[transport](gateway.base, replicas_of(topics(30))) as client:
+            await client.connect()
+            await client.follow(all_of(topics(30), {"n": 0}))
+            position = client.position
+            loop = asyncio.get_running_loop()
+            await client.hear("heartbeat")
+            began = loop.time()
+            for beat in await beats(client, 2):
+                assert (beat["topic"], beat["data"].keys()) == (None, {"at"})
+            assert loop.time() - began > 2.0, "not one for each topic"
+            assert client.position == position
+
+    async with running_gateway(backend.url, ROUTES, server={"heartbeat": "2s"}) as gateway:
+        await side_by_side(subtests, {transport: beats_once(transport, gateway) for transport in ("sse", "websocket")})
 
 
 async def test_the_first_block_comes_at_once(gateway: Running, backend: Shelf) -> None:

@@ -141,7 +141,7 @@ async def test_after_a_restart_all_are_back_and_nothing_is_lost(backend: Scripte
     """
     calm = route(poll={"every": "1h"})
     config = {
-        "server": {"limits": {"accept_rate": "60/s"}},
+        "server": {"limits": {"accept_rate": "90/s"}},
         "upstreams": {"u": {"url": backend.url}},
         "routes": dict.fromkeys(TOPICS, calm),
     }

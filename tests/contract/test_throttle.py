@@ -16,6 +16,7 @@ from backends import ScriptedBackend, scripted_backend
 from gateways import Running, route, running_gateway
 from links import Link
 from sharedlinks import SHARED, replicas_of
+from sidebyside import side_by_side
 from transports import STREAMS, TRANSPORTS
 
 INTERVAL = 0.4
@@ -129,17 +130,19 @@ async def test_a_long_poll_gets_one_event(backend: ScriptedBackend, gateway: Run
         assert [event["event"] for event in changes(link)] == ["patch"]
 
 
-@pytest.mark.parametrize("transport", STREAMS)
-async def test_its_own_heartbeat(transport: str, gateway: Running) -> None:
+async def test_its_own_heartbeat(gateway: Running, subtests: pytest.Subtests) -> None:
     """A client behind an impatient proxy may ask for more signs of life than the others get, on its connection."""
-    link = link_to(gateway, transport, heartbeat="2s")
-    async with link:
-        await link.connect()
-        await link.follow(document(0))
-        began = asyncio.get_running_loop().time()
-        first, second = await link.hear("heartbeat"), await link.hear("heartbeat")
-        assert asyncio.get_running_loop().time() - began < 15, "the others get theirs every 30 s"
-        assert first["id"] == second["id"] == link.replica.cursor
+
+    async def has_its_own(transport: str) -> None:
+        async with link_to(gateway, transport, heartbeat="2s") as link:
+            await link.connect()
+            await link.follow(document(0))
+            began = asyncio.get_running_loop().time()
+            first, second = await link.hear("heartbeat"), await link.hear("heartbeat")
+            assert asyncio.get_running_loop().time() - began < 15, "the others get theirs every 30 s"
+            assert first["id"] == second["id"] == link.replica.cursor
+
+    await side_by_side(subtests, {transport: has_its_own(transport) for transport in STREAMS})
 
 
 @pytest.mark.parametrize("transport", SHARED)

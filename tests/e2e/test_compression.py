@@ -145,9 +145,10 @@ async def test_aiohttp(backend: Any, gateway: Any) -> None:
             await _follow(stream.content, events["sse"], last)
             while not (told := events["websocket"]) or told[-1]["event"] == "ack" or told[-1]["data"]["n"] != last:
                 told.append(await socket.receive_json())
-            await gateway.end()
-            await stream.content.read()
-            assert (await socket.receive()).data == 1012
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(gateway.end())  # which waits for the answer to the end of the socket
+                await stream.content.read()
+                assert (await socket.receive()).data == 1012
     for told in events.values():
         check(backend, told)
     assert "ack" in [event["event"] for event in events["websocket"]]

@@ -92,7 +92,7 @@ class TestMessages:
         """A refused message is answered with its ref; the connection goes on."""
         await socket.send('{"op": "send", "topic": "/counter", "data": 1, "ref": 7}')
         problem = await hear(socket, "problem")
-        assert (problem["ref"], problem["code"]) == (7, "bad_request")
+        assert (problem["ref"], problem["code"]) == (7, "method_not_allowed")
         await socket.send('{"op": "subscribe", "topic": "/other", "ref": 8}')
         assert (await hear(socket, "problem"))["ref"] == 8
         await socket.send('{"op": "ping", "ref": 9}')

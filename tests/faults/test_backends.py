@@ -20,6 +20,7 @@ from aiohttp import ClientSession
 
 from pushgate.config.gateway import Gateway as Config
 from pushgate.gateway import Gateway
+from sidebyside import side_by_side
 
 DEADLINE = 15.0
 EVERY = 0.03
@@ -349,9 +350,11 @@ async def stage() -> AsyncIterator[Stage]:
 
 
 class TestAnyCrime:
-    @pytest.mark.parametrize("crime", CRIMES, ids=lambda crime: crime.__name__)
-    async def test_the_last_good_document_is_kept(self, crime: type[Backend], stage: Stage) -> None:
+    async def test_the_last_good_document_is_kept(self, stage: Stage, subtests: pytest.Subtests) -> None:
         """It is counted under its reason, announced as stale, asked less and less, and believed again at once."""
+        await side_by_side(subtests, {crime.__name__: self._is_kept(crime, stage) for crime in CRIMES})
+
+    async def _is_kept(self, crime: type[Backend], stage: Stage) -> None:
         backend = crime()
         scene = await stage(backend)
         assert await scene.until("live") == {"version": 1}

@@ -83,15 +83,22 @@ class Scene:
         return client
 
     @asynccontextmanager
-    async def streams(self) -> AsyncIterator[list[socket.socket]]:
-        """One client of every kind that is written to, each of which has got its first event."""
+    async def streams(self, *kinds: str, **options: Any) -> AsyncIterator[list[socket.socket]]:
+        """One client of each of these kinds, or of every kind, and each of them has been sent its first event."""
         with ExitStack() as stack:
-            clients = []
-            for path, headers in EVERY_STREAM.values():
-                clients.append(stack.enter_context(await self.request(headers, path)))
-                await soon(lambda: self.hub.connections == len(clients))
+            clients, already = [], self.hub.connections
+            for path, headers in map(EVERY_STREAM.__getitem__, kinds or EVERY_STREAM):
+                clients.append(stack.enter_context(await self.request(headers, path, **options)))
+                await soon(lambda: self.hub.connections == already + len(clients))
             await self.settled()
             yield clients
+
+    async def parked(self, path: str) -> socket.socket:
+        """A client whose long poll waits for what is next; ``path`` may have more in its query."""
+        client = await self.request("", f"{path}wait=0")
+        cursor = re.search(rb"Pushgate-Cursor: (\S+)", await read_until(client, b"]}"))[1].decode()
+        await self.send(client, f"GET {path}cursor={cursor}&wait=50 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return client
 
     async def expect_nothing_left(self) -> None:
         """No stream, no gauge, no task; and the topic is not polled any more once its linger is over."""
@@ -223,9 +230,22 @@ def unacknowledged(client: socket.socket) -> int:
     return int.from_bytes(client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 28)[24:], sys.byteorder)
 
 
+def unwritten(stream: Any) -> int:
+    """Return how many bytes wait for the system to take them."""
+    transport = getattr(stream, "_transport", None) or stream._conversation.transport
+    return int(transport.get_write_buffer_size())
+
+
 def missed_beats(stream: Any) -> int:
     """How many heartbeats fell into the time in which it takes nothing."""
     return stream._missed_beats if hasattr(stream, "_missed_beats") else stream.missed_beats
+
+
+async def three_heartbeats(streams: list[Any]) -> None:
+    """Wait until it was each stream's turn three times."""
+    for _ in range(3):
+        turns = [stream.turn for stream in streams]
+        await soon(lambda turns=turns: all(one.turn != turn for one, turn in zip(streams, turns, strict=True)))
 
 
 # Every way to follow a topic over a stream.
@@ -249,40 +269,34 @@ async def read_numbers(client: socket.socket, *, until: int) -> list[int]:
 
 
 class TestNeverReads:
-    @STREAMS
-    async def test_it_is_given_up(self, headers: str, scene: Scene) -> None:
+    async def test_it_is_given_up(self, scene: Scene) -> None:
         """It costs a cursor and one unwritten event, never a backlog; when it takes nothing for long, it is cut."""
         scene.padding = 100_000
-        client = await scene.request(headers, receive_buffer=4096)
-        with client:
-            await soon(lambda: scene.hub.connections == 1)
-            [subscriber] = scene.hub.everyone()
-            await soon(lambda: subscriber.is_paused)
-            transport = getattr(subscriber, "_transport", None) or subscriber._conversation.transport
-            waiting = transport.get_write_buffer_size()
-            assert waiting <= 2 * scene.padding
+        with await scene.request(SSE, receive_buffer=4096), await scene.request(WEBSOCKET, receive_buffer=4096):
+            await soon(lambda: scene.hub.connections == 2)
+            subscribers = scene.hub.everyone()
+            await soon(lambda: all(subscriber.is_paused for subscriber in subscribers))
+            waiting = [unwritten(subscriber) for subscriber in subscribers]
+            assert max(waiting) <= 2 * scene.padding
             version = scene.version
             await soon(lambda: scene.version > version + 20)
-            if subscriber.is_paused:
-                assert transport.get_write_buffer_size() <= waiting
+            for subscriber, before in zip(subscribers, waiting, strict=True):
+                assert not subscriber.is_paused or unwritten(subscriber) <= before, subscriber
             await scene.expect_nothing_left()
-        assert scene.ended("slow") == 1
+        assert scene.ended("slow") == 2
 
-    @pytest.mark.parametrize("kind", ["sse", "websocket", "shared sse", "shared websocket"])
-    async def test_it_may_take_its_time(self, kind: str, scene: Scene) -> None:
+    async def test_it_may_take_its_time(self, scene: Scene) -> None:
         """After three heartbeats it is still there; it reads what the kernel held, and one event makes it current."""
         scene.padding = 100_000
-        path, headers = EVERY_STREAM[kind]
-        with await scene.request(headers, path, receive_buffer=4096) as client:
-            await soon(lambda: scene.hub.connections == 1)
-            [stream] = scene.hub.everyone()
-            await soon(lambda: missed_beats(stream) == 3)
+        async with scene.streams("sse", "websocket", "shared sse", "shared websocket", receive_buffer=4096) as clients:
+            streams = scene.hub.everyone()
+            await soon(lambda: all(missed_beats(stream) >= 3 for stream in streams))
             scene.changing = False
-            assert scene.hub.everyone() == [stream]
+            assert set(scene.hub.everyone()) == set(streams)
             version = await scene.settled()
-            seen = await read_numbers(client, until=version)
-        assert seen == sorted(set(seen)), "in order, none twice"
-        assert version - seen[-2] > 20, f"it was told of each: {seen}"
+            for seen in await asyncio.gather(*(read_numbers(client, until=version) for client in clients)):
+                assert seen == sorted(set(seen)), "in order, none twice"
+                assert version - seen[-2] > 20, f"it was told of each: {seen}"
 
     async def test_nobody_else_waits_for_it(self, scene: Scene) -> None:
         """Beside it, a client that reads gets every change at once."""
@@ -344,17 +358,26 @@ class TestVanishesWithoutFin:
 
 class TestIsUnplugged:
     async def test_it_is_noticed_within_two_heartbeats(self, scene: Scene) -> None:
-        """Nobody says that they are gone, on whatever kind of stream; and a heartbeat had just arrived."""
+        """
+        Nobody says that they are gone, on whatever kind of stream; and a heartbeat had just arrived.
+
+        Who only has nothing to say stays: at each of three heartbeats its system is all that answers.
+        """
         scene.changing = False
-        async with scene.streams() as clients:
-            [*_, last] = scene.hub.everyone()
-            turn = last.turn
-            await soon(lambda: last.turn != turn)
-            for client in clients:
-                await unplug(client)
-            await soon(lambda: scene.hub.connections == 0, timeout=TWO_HEARTBEATS)
-            await scene.expect_nothing_left()
-        assert scene.ended("dead") == len(EVERY_STREAM)
+        async with scene.streams() as silent:
+            patient = scene.hub.everyone()
+            beats = asyncio.create_task(three_heartbeats(patient))
+            async with scene.streams() as clients:
+                [*_, last] = scene.hub.everyone()
+                turn = last.turn
+                await soon(lambda: last.turn != turn)
+                for client in clients:
+                    await unplug(client)
+                await soon(lambda: scene.hub.connections == len(silent), timeout=TWO_HEARTBEATS)
+            await beats
+            assert set(scene.hub.everyone()) == set(patient)
+        await scene.expect_nothing_left()
+        assert scene.ended("dead") == scene.ended("client") == len(EVERY_STREAM)
 
     async def test_while_it_is_told_of_changes(self, scene: Scene) -> None:
         """Events that come all the time, until the buffers are full, hide nothing."""
@@ -366,56 +389,46 @@ class TestIsUnplugged:
             await scene.expect_nothing_left()
         assert scene.ended("dead") == len(EVERY_STREAM)
 
-    @pytest.mark.parametrize("path", ["/victim?", "/-/poll?topic=/victim&"], ids=["one topic", "many topics"])
-    async def test_while_it_waits_for_a_long_poll(self, path: str, scene: Scene) -> None:
-        """Nothing is written to it, so the kernel asks after it."""
+    async def test_while_it_waits_for_a_long_poll(self, scene: Scene) -> None:
+        """Nothing is written to it, whether for one topic or for many, so the kernel asks after it."""
         scene.changing = False
-        with await scene.request("", f"{path}wait=0") as client:
-            answer = await read_until(client, b"]}")
-            cursor = re.search(rb"Pushgate-Cursor: (\S+)", answer)[1].decode()
-            await scene.send(client, f"GET {path}cursor={cursor}&wait=50 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            await soon(lambda: scene.hub.connections == 1)
-            await unplug(client)
+        with await scene.parked("/victim?") as one, await scene.parked("/-/poll?topic=/victim&") as many:
+            await soon(lambda: scene.hub.connections == 2)
+            await unplug(one)
+            await unplug(many)
             await soon(lambda: scene.hub.connections == 0, timeout=TWO_HEARTBEATS)
             await scene.expect_nothing_left()
-        assert scene.ended("dead") == 1
-
-    async def test_who_only_has_nothing_to_say_stays(self, scene: Scene) -> None:
-        """Three heartbeats at which its system is all that answers."""
-        scene.changing = False
-        async with scene.streams() as clients:
-            streams = scene.hub.everyone()
-            for _ in range(3):
-                turns = [stream.turn for stream in streams]
-                await soon(lambda turns=turns: all(one.turn != turn for one, turn in zip(streams, turns, strict=True)))
-            assert scene.hub.connections == len(clients)
-        await scene.expect_nothing_left()
-        assert scene.ended("client") == len(EVERY_STREAM)
+        assert scene.ended("dead") == 2
 
 
 class TestPromisesToPing:
-    @pytest.mark.parametrize("path", ["/victim", "/-/ws?topic=/victim"], ids=["one topic", "many topics"])
-    async def test_who_breaks_the_promise_is_gone(self, path: str, scene: Scene) -> None:
+    async def test_who_breaks_the_promise_is_gone(self, scene: Scene) -> None:
         """Two heartbeats without a message are too many, and a proxy's pings are none; who pings stays."""
         scene.changing = False
-        with await scene.request(WEBSOCKET, path) as silent, await scene.request(WEBSOCKET, path) as faithful:
-            await soon(lambda: scene.hub.connections == 2)
-            ping, received = frame(0x81, b'{"op":"ping"}'), b""
-            for client in (silent, faithful):
+        kinds = "websocket", "shared websocket"
+        async with scene.streams(*kinds) as silent, scene.streams(*kinds) as faithful:
+            ping = frame(0x81, b'{"op":"ping"}')
+            for client in (*silent, *faithful):
                 await scene.send(client, ping)
                 await read_until(client, b'"ack"')
-            async with asyncio.timeout(DEADLINE):
+
+            async def be_silent(client: socket.socket, friend: socket.socket) -> bytes:
+                received = b""
                 while not received.endswith(b"\x03\xf0no ping"):
-                    piece = await asyncio.get_running_loop().sock_recv(silent, 65536)
-                    received += piece
+                    received += (piece := await asyncio.get_running_loop().sock_recv(client, 65536))
                     if b'"heartbeat"' in piece:  # and not at pongs, each of which would be answered by another ping
-                        await scene.send(silent, frame(0x89, b"a proxy") if b"no ping" not in received else b"")
-                        await scene.send(faithful, ping)
-            assert 1 <= received.count(b'"heartbeat"') <= 2
-            assert scene.hub.connections == 2, "it may still answer"
-            faithful.close()
+                        await scene.send(client, frame(0x89, b"a proxy") if b"no ping" not in received else b"")
+                        await scene.send(friend, ping)
+                return received
+
+            async with asyncio.timeout(DEADLINE):
+                for received in await asyncio.gather(*map(be_silent, silent, faithful)):
+                    assert 1 <= received.count(b'"heartbeat"') <= 2
+            assert scene.hub.connections == 4, "it may still answer"
+            for client in (*silent, *faithful):
+                client.close()
             await scene.expect_nothing_left()
-        assert scene.ended("no_ping") == scene.ended("client") == 1
+        assert scene.ended("no_ping") == scene.ended("client") == 2
 
 
 class TestReconnectsTooFast:
@@ -457,17 +470,19 @@ GARBAGE = {
 
 
 class TestSendsGarbageFrames:
-    @pytest.mark.parametrize("crime", GARBAGE)
-    async def test_it_is_told_and_cut(self, crime: str, scene: Scene) -> None:
+    async def test_it_is_told_and_cut(self, scene: Scene) -> None:
         """A close frame says what was wrong, and the connection ends although the client never answers it."""
-        garbage, code = GARBAGE[crime]
-        with await scene.request(WEBSOCKET) as client:
-            await read_until(client, b'"snapshot"')
+        with ExitStack() as stack:
+            clients = [stack.enter_context(await scene.request(WEBSOCKET)) for _ in GARBAGE]
+            for client in clients:
+                await read_until(client, b'"snapshot"')
             scene.changing = False
-            await asyncio.get_running_loop().sock_sendall(client, garbage)
-            rest = await read_to_the_end(client)
-            closes = [struct.unpack(">H", match)[0] for match in re.findall(rb"\x88[\x02-\x7d]([\x00-\xff]{2})", rest)]
-            assert code in closes, f"{crime}: closed with {closes}: {rest[-200:]!r}"
+            for client, (garbage, _) in zip(clients, GARBAGE.values(), strict=True):
+                await scene.send(client, garbage)
+            for crime, rest in zip(GARBAGE, await asyncio.gather(*map(read_to_the_end, clients)), strict=True):
+                frames = re.findall(rb"\x88[\x02-\x7d]([\x00-\xff]{2})", rest)
+                closes = [struct.unpack(">H", match)[0] for match in frames]
+                assert GARBAGE[crime][1] in closes, f"{crime}: closed with {closes}: {rest[-200:]!r}"
             await scene.expect_nothing_left()
 
     async def test_noise(self, scene: Scene) -> None:

@@ -14,11 +14,12 @@ import httpx_sse
 import pytest
 import websockets
 
-from backends import PATIENCE, ScriptedBackend
+from backends import PATIENCE, ScriptedBackend, scripted_backend
 from gateways import Running, eventually, http_client, route, running_gateway
 from links import Link
 from proxiedlinks import linked
 from proxies import EXAMPLES, PROXIES, Changes, Proxy, behind
+from sidebyside import side_by_side
 from transports import LongPoll
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -101,30 +102,37 @@ async def test_a_proxy_that_inflates_does_not_hold_it_up(name: str, topic: str, 
             await events.aclose()  # type: ignore[attr-defined]  # it is a generator
 
 
-async def test_heartbeats_keep_idle_streams(name: str, backend: ScriptedBackend) -> None:
+async def test_heartbeats_keep_idle_streams(subtests: pytest.Subtests) -> None:
     """A proxy that gives up after three seconds of silence does not, if there is a heartbeat every two."""
-    async with (
-        proxied(name, backend, also=PROXIES[name].shortened, heartbeat="2s") as (proxy, _),
-        linked("sse", proxy, "/rows") as stream,
-        linked("websocket", proxy, "/rows") as socket,
-    ):
-        for client in (stream, socket) * 3:
-            await client.hear("heartbeat")
-        await socket.hear("heartbeat")
-        await see_changes(stream, backend, range(1, 3))
-        await socket.follow(document(2))
+
+    async def are_kept(name: str) -> None:
+        async with (
+            scripted_backend() as backend,
+            proxied(name, backend, also=PROXIES[name].shortened, heartbeat="2s") as (proxy, _),
+            linked("sse", proxy, "/rows") as stream,
+            linked("websocket", proxy, "/rows") as socket,
+        ):
+            for client in (stream, socket) * 3:
+                await client.hear("heartbeat")
+            await see_changes(stream, backend, range(1, 3))
+            await socket.follow(document(2))
+
+    await side_by_side(subtests, {name: are_kept(name) for name in PROXIES})
 
 
-@pytest.mark.parametrize("name", [name for name in PROXIES if name != "traefik"])
-async def test_without_them_it_is_cut(name: str, backend: ScriptedBackend) -> None:
+async def test_without_them_it_is_cut(subtests: pytest.Subtests) -> None:
     """So that is what keeps it. Traefik alone has no timeout for silence in an answer."""
-    shortened = PROXIES[name].shortened
-    async with (
-        proxied(name, backend, also=shortened, heartbeat="1h") as (proxy, _),
-        linked("sse", proxy, "/rows") as client,
-    ):
-        with pytest.raises((httpx.RemoteProtocolError, StopAsyncIteration)):
-            await client.hear("heartbeat")
+
+    async def is_cut(name: str) -> None:
+        async with (
+            scripted_backend() as backend,
+            proxied(name, backend, also=PROXIES[name].shortened, heartbeat="1h") as (proxy, _),
+            linked("sse", proxy, "/rows") as client,
+        ):
+            with pytest.raises((httpx.RemoteProtocolError, StopAsyncIteration)):
+                await client.hear("heartbeat")
+
+    await side_by_side(subtests, {name: is_cut(name) for name in PROXIES if name != "traefik"})
 
 
 async def test_a_websocket_is_told_why_it_ends(name: str, backend: ScriptedBackend) -> None:
@@ -170,7 +178,7 @@ async def test_polls_of_both_kinds(name: str, backend: ScriptedBackend) -> None:
     async with proxied(name, backend) as (proxy, _), http_client(http2=True, event_hooks=hooks) as http:
         first = await http.get(f"{proxy.url}/rows")
         unchanged = await http.get(f"{proxy.url}/rows", headers={"If-None-Match": first.headers["ETag"]})
-        params = {"cursor": first.headers["Pushgate-Cursor"], "wait": "2"}
+        params = {"cursor": first.headers["Pushgate-Cursor"], "wait": "0.5"}
         over = await http.get(f"{proxy.url}/rows", params=params)
         async with asyncio.TaskGroup() as tasks:
             parked = tasks.create_task(http.get(f"{proxy.url}/rows", params=params | {"wait": "50"}))
@@ -231,10 +239,12 @@ async def test_an_eventsource_is_not_sent_away_for_good(name: str, backend: Scri
             await http.get(f"{proxy.url}/rows")
             await life.aclose()
             asked = {"Accept": "text/event-stream", "Origin": "https://app.example"}
-            stream = await http.get(f"{proxy.url}/rows", headers=asked)
+            stream, other = await asyncio.gather(
+                http.get(f"{proxy.url}/rows", headers=asked), http.get(f"{proxy.url}/rows")
+            )
             assert (stream.status_code, stream.headers["Content-Type"]) == (200, "text/event-stream")
             assert stream.headers["Access-Control-Allow-Origin"] == asked["Origin"]
-            assert (await http.get(f"{proxy.url}/rows")).status_code in (502, 503)
+            assert other.status_code in (502, 503)
 
 
 @pytest.mark.parametrize("name", PROXIES)

@@ -7,6 +7,7 @@ import ctypes
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -24,15 +25,25 @@ SILENCE = 1.5  # seconds; several repetitions fall into it
 DEADLINE = 12.0
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 
-pytestmark = [
-    pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="this system does not tell"),
-    pytest.mark.parametrize("loop", LOOPS),
-]
+Scene = Callable[[], Coroutine[Any, Any, None]]
+
+pytestmark = pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="this system does not tell")
 
 
-def run_on(loop: str, main: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-        runner.run(main)
+def run_on_both(scene: Scene) -> None:
+    """Run a scene on both event loops at the same time, each in a thread: it does little but wait."""
+    with ThreadPoolExecutor() as threads:
+        for under_way in [threads.submit(run_on, loop, scene) for loop in LOOPS]:
+            under_way.result()
+
+
+def run_on(loop: str, scene: Scene) -> None:
+    try:
+        with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+            runner.run(scene())
+    except BaseException as error:  # a skipped test is told by one
+        error.add_note(f"on {loop}")
+        raise
 
 
 def unplug(client: socket.socket) -> None:
@@ -77,7 +88,7 @@ async def soon(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-def test_who_acknowledges_nothing_is_dead(loop: str) -> None:
+def test_who_acknowledges_nothing_is_dead() -> None:
     """But not before the time is up, and not because of one byte that has just been sent."""
 
     async def main() -> None:
@@ -89,10 +100,10 @@ def test_who_acknowledges_nothing_is_dead(loop: str) -> None:
             await soon(lambda: is_dead(transport, SILENCE))
             assert not is_dead(transport, 60.0)
 
-    run_on(loop, main())
+    run_on_both(main)
 
 
-def test_who_acknowledges_is_not(loop: str) -> None:
+def test_who_acknowledges_is_not() -> None:
     """Whether there is nothing to say, or the client reads what there is."""
 
     async def main() -> None:
@@ -103,10 +114,10 @@ def test_who_acknowledges_is_not(loop: str) -> None:
             await asyncio.get_running_loop().sock_recv(client, 100)
             assert not is_dead(transport, SILENCE / 2)
 
-    run_on(loop, main())
+    run_on_both(main)
 
 
-def test_who_does_not_read_is_not(loop: str) -> None:
+def test_who_does_not_read_is_not() -> None:
     """Its system goes on saying that there is no room, which is an answer; for longer than the kernel's patience."""
 
     async def main() -> None:
@@ -119,10 +130,10 @@ def test_who_does_not_read_is_not(loop: str) -> None:
             assert not transport.is_closing()
             assert len(await asyncio.get_running_loop().sock_recv(client, 1_000_000)) > 1000
 
-    run_on(loop, main())
+    run_on_both(main)
 
 
-def test_who_vanishes_while_it_does_not_read_is_dead(loop: str) -> None:
+def test_who_vanishes_while_it_does_not_read_is_dead() -> None:
     """The kernel asks whether there is room by now, and nobody answers."""
 
     async def main() -> None:
@@ -132,10 +143,10 @@ def test_who_vanishes_while_it_does_not_read_is_dead(loop: str) -> None:
             unplug(client)
             await soon(lambda: is_dead(transport, SILENCE))
 
-    run_on(loop, main())
+    run_on_both(main)
 
 
-def test_a_connection_that_has_gone_is_not_asked(loop: str) -> None:
+def test_a_connection_that_has_gone_is_not_asked() -> None:
     async def main() -> None:
         async with connection() as (transport, _):
             transport.abort()
@@ -143,4 +154,4 @@ def test_a_connection_that_has_gone_is_not_asked(loop: str) -> None:
             assert not is_dead(transport, 0.0)
             be_patient(transport)
 
-    run_on(loop, main())
+    run_on_both(main)

@@ -149,7 +149,7 @@ class Server(web.Server):
 
     def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], **options: Any) -> None:
         sizes = {"max_line_size": MAX_LINE_BYTES, "max_headers": MAX_FIELDS, "max_field_size": MAX_FIELD_BYTES}
-        super().__init__(handler, **{"handler_cancellation": True, **sizes, **options})
+        super().__init__(handler, **{"handler_cancellation": True, "lingering_time": LINGER, **sizes, **options})
         self.heads: Alarms[_Receiver] = Alarms()  # each with the time by which it must be complete
 
     def __call__(self) -> web.RequestHandler:
