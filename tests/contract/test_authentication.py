@@ -158,6 +158,16 @@ class TestCarriers:
                     assert (await hear(client, "snapshot"))["data"] == DOCUMENT
                     assert client.subprotocol == ("pushgate.v1" if "subprotocols" in options else None)
 
+    async def test_of_the_handshake_count_for_what_is_subscribed_to_later(self, backend: ScriptedBackend) -> None:
+        """Whatever the URL names, or nothing."""
+        backend.serve(DOCUMENT)
+        async with gateway_of(backend) as gateway:
+            for path in ("/-/ws", "/-/ws?topic=/open"):
+                async with socket(gateway, path, additional_headers=bearer(friends=["ben"])) as client:
+                    await say(client, op="subscribe", topic="/of/ben", ref=1)
+                    assert (await hear(client, "ack"))["ref"] == 1
+                    assert (await hear(client, "snapshot"))["data"] == DOCUMENT
+
     async def test_in_the_query_of_an_event_source(self, backend: ScriptedBackend) -> None:
         backend.serve(DOCUMENT)
         async with gateway_of(backend) as gateway, http_client() as http:

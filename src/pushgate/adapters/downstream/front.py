@@ -121,9 +121,10 @@ class Front:
     async def _share(self, request: web.BaseRequest, wishes: Wishes, cors: dict[str, str]) -> web.StreamResponse:
         self._check_admission(request, wishes.ask)
         host = self._desk.host
-        visitor = await self._serving.receive(
-            request, host.entries(wishes), wishes.controls, partial(wants_of, host, wishes), cors
-        )
+        # On a WebSocket other topics may be asked for later, and nothing but what was shown now tells whether they may.
+        entries = self._lobby.entries if wishes.ask.transport == "websocket" else host.entries(wishes)
+        wants = partial(wants_of, host, wishes)
+        visitor = await self._serving.receive(request, entries, wishes.controls, wants, cors)
         self._door.charge(request, visitor.principals.values())
         retry = self._door.retry
         return await self._sharing.answer(request, self._serving.server, wishes, visitor, fields=cors, retry=retry)

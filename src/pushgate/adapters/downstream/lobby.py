@@ -35,6 +35,7 @@ class Lobby:
 
     def revise(self, settings: Server, entries: Collection[Entry]) -> None:
         """Go by another configuration from now on."""
+        self.entries = [*entries]
         forwards = [route_of(entry).config.forward for entry in entries]
         self._settings = settings
         self._peers = Peers(settings.trusted_proxies)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import cast
 
 from aiohttp import web
@@ -38,7 +39,7 @@ class Handshakes:
 
     async def start(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        self._listening = await loop.create_server(lambda: _Newcomer(self), sock=listener, backlog=BACKLOG)
+        self._listening = await loop.create_server(lambda: _Early(self.greet), sock=listener, backlog=BACKLOG)
 
     def stop(self) -> None:
         """Accept nobody any more, and let go of whoever has not shaken hands yet."""
@@ -48,21 +49,20 @@ class Handshakes:
         for transport in self._under_way:
             transport.abort()
 
-    def greet(self, transport: asyncio.Transport) -> None:
-        """Take a connection in that has just been accepted."""
+    def greet(self, transport: asyncio.Transport, hello: _Early) -> None:
+        """Take a connection in that has just been accepted; ``hello`` is what has come until it is listened to."""
         if self._listening is None:
             transport.abort()
             return
         # What the kernel does not take at once holds up the TLS layer, and so the stream above it.
         transport.set_write_buffer_limits(high=0)
-        transport.pause_reading()  # until somebody understands what comes
         self._under_way.add(transport)
-        self._tasks.create_task(self._shake_hands(transport), name="TLS handshake")
+        self._tasks.create_task(self._shake_hands(transport, hello), name="TLS handshake")
 
-    async def _shake_hands(self, transport: asyncio.Transport) -> None:
+    async def _shake_hands(self, transport: asyncio.Transport, hello: _Early) -> None:
         early = _Early()
         try:
-            secured = await self._secure(transport, early)
+            secured = await self._secure(transport, hello, early)
         except OSError:  # no TLS, nothing in common, too slow, or gone; ssl.SSLError is an OSError
             transport.abort()
             return
@@ -72,13 +72,15 @@ class Handshakes:
             secured.set_write_buffer_limits(high=BUFFERED_BYTES)
             give_back(secured, self._server, bytes(early.data))
 
-    async def _secure(self, transport: asyncio.Transport, early: _Early) -> asyncio.Transport | None:
+    async def _secure(self, transport: asyncio.Transport, hello: _Early, early: _Early) -> asyncio.Transport | None:
         """Return the encrypted connection; None if it is lost already. Raises OSError if there is none."""
-        context = self._certificates.context
+        context, loop = self._certificates.context, asyncio.get_running_loop()
         assert context is not None, "switching TLS on takes a restart"
         if transport.is_closing():
             return None
-        return await asyncio.get_running_loop().start_tls(
+        if hello.data:
+            loop.call_soon(_feed, transport, bytes(hello.data))  # behind the TLS layer's being there, before its start
+        return await loop.start_tls(
             transport,
             early,
             context,
@@ -88,21 +90,32 @@ class Handshakes:
         )
 
 
-class _Newcomer(asyncio.Protocol):
-    """The protocol of a connection that has just been accepted, for as long as that takes."""
-
-    def __init__(self, handshakes: Handshakes) -> None:
-        self._handshakes = handshakes
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._handshakes.greet(cast("asyncio.Transport", transport))
+def _feed(transport: asyncio.Transport, data: bytes) -> None:
+    """Give a connection's owner what somebody else has read for it."""
+    owner = cast("asyncio.BufferedProtocol", transport.get_protocol())
+    while data:
+        buffer = memoryview(owner.get_buffer(len(data)))
+        size = min(len(buffer), len(data))
+        buffer[:size] = data[:size]
+        owner.buffer_updated(size)
+        data = data[size:]
 
 
 class _Early(asyncio.Protocol):
-    """Keeps what comes right behind the handshake: asyncio's own loop hands it out before ``start_tls`` returns."""
+    """
+    Keeps what comes before anybody can understand it.
 
-    def __init__(self) -> None:
+    uvloop reads the client's first words before a task of ours can run, and asyncio's own loop hands out what is right
+    behind the handshake before ``start_tls`` returns. ``greet`` is told of a connection that has just been accepted.
+    """
+
+    def __init__(self, greet: Callable[[asyncio.Transport, _Early], None] | None = None) -> None:
+        self._greet = greet
         self.data = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._greet is not None:
+            self._greet(cast("asyncio.Transport", transport), self)
 
     def data_received(self, data: bytes) -> None:
         self.data += data
