@@ -45,6 +45,7 @@ PURE = [
     "workbench",
     "reception",
     "negotiation",
+    "misreadings",
     "sets",
     "wishes",
     "wheel",

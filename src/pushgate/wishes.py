@@ -14,6 +14,7 @@ from typing import Annotated, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import BadRequest
+from .misreadings import misread
 from .naming import RESERVED_QUERY, decode_pairs
 from .negotiation import Ask, clean_cursor, negotiate
 from .values import Mode, Transport
@@ -127,6 +128,4 @@ def _read_body(body: bytes) -> _Body:
     try:
         return _Body.model_validate_json(body)
     except ValidationError as exc:
-        first = exc.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BadRequest(f"body not understood: {place + ': ' if place else ''}{first['msg']}") from None
+        raise misread("body", exc) from None

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ...errors import BadRequest
+from ...misreadings import misread
 
 
 class _Message(BaseModel):
@@ -52,6 +52,4 @@ def read_message(text: bytes) -> Message:
     try:
         return _adapter.validate_json(text)
     except ValidationError as exc:
-        first = exc.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BadRequest(f"message not understood: {place + ': ' if place else ''}{first['msg']}") from None
+        raise misread("message", exc) from None

@@ -25,6 +25,7 @@ from ...config.server import Server
 from ...documents.changes import encode, timestamp
 from ...errors import BadRequest, Forbidden, MethodNotAllowed, NotAuthenticated, Overloaded, Refusal, UnsupportedBody
 from ...identity import NOBODY
+from ...misreadings import misread
 from ...naming import decode_query, origin_form
 from ...negotiation import read_mode
 from ...values import Mode
@@ -112,7 +113,8 @@ class TicketOffice:
             names.append(name.text)
             if caller.principal is not None:
                 principals[caller.principal.auth] = caller.principal
-        holder = Holder((*principals.values(),), visitor.headers, visitor.cookies)
+        fields = {name: field for name, field in visitor.fields.items() if name in principals}
+        holder = Holder((*principals.values(),), visitor.headers, visitor.cookies, fields)
         return self._tickets.issue(holder, names, asked.emit)
 
     def _find(self, topic: str, emit: Mode | None) -> tuple[Entry, dict[str, str], dict[str, str]]:
@@ -160,7 +162,7 @@ class TicketOffice:
             cookies=presented.cookies,
         )
         visitor, holder = self._lobby.visitor_of(presented), redeemed.holder
-        visitor.headers, visitor.cookies = dict(holder.headers), dict(holder.cookies)
+        visitor.headers, visitor.cookies, visitor.fields = {**holder.headers}, {**holder.cookies}, {**holder.fields}
         principals = [one for one in holder.principals if one.auth in self._takers]
         visitor.come_by_ticket(principals, redeemed.topics, redeemed.emit)
         if redeemed.cookie is None:
@@ -212,6 +214,4 @@ def _understood(body: bytes) -> _Body:
     try:
         return _Body.model_validate_json(body)
     except ValidationError as exc:
-        first = exc.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BadRequest(f"body not understood: {place + ': ' if place else ''}{first['msg']}") from None
+        raise misread("body", exc) from None
