@@ -141,6 +141,7 @@ class WebSocket(Link):
                 subprotocols=self.subprotocols,  # type: ignore[arg-type]  # a Subprotocol is a str
                 additional_headers=self.headers,
                 ping_interval=None,
+                close_timeout=self.close_timeout,
                 ssl=_unverified() if url.startswith("wss:") else None,
             )
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 import trustme
 
+from backends import PATIENCE
 from slowclients import TINY, RawClient
 
 AUTHORITY = trustme.CA()
@@ -54,19 +55,22 @@ class SecureClient(RawClient):
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         super().__init__(sock)
+        self.sock = sock
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
         self.is_told_goodbye = False
 
-    async def shake_hands(self) -> None:
+    async def shake_hands(self, *, pieces: int = 65536, is_hasty: bool = False) -> None:
+        """Send so many bytes at a time; who is hasty sends its last words together with its first request."""
         while True:
             try:
                 self.tls.do_handshake()
             except ssl.SSLWantReadError:
-                await self._flush()
-                await self._take()
+                await self._flush(pieces)
+                if not await self._take():
+                    raise ConnectionResetError("the end, in the middle of a handshake") from None
             else:
-                return await self._flush()
+                return None if is_hasty else await self._flush(pieces)
 
     async def send(self, data: bytes) -> None:
         self.tls.write(data)
@@ -88,15 +92,17 @@ class SecureClient(RawClient):
         """Answer the server's goodbye, or begin with it."""
         try:
             self.tls.unwrap()
-        except ssl.SSLWantReadError:
-            pass
+        except ssl.SSLError:
+            pass  # the other side has not answered yet, or was still saying something
         await self._flush()
 
-    async def _flush(self) -> None:
-        await super().send(self._outgoing.read())
+    async def _flush(self, pieces: int = 65536) -> None:
+        while piece := self._outgoing.read(pieces):
+            await super().send(piece)
+            await asyncio.sleep(0)  # the gateway is in this process, and reads it now
 
     async def _take(self) -> bytes:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             data = await asyncio.get_running_loop().sock_recv(self._sock, 65536)
         self._incoming.write(data)
         return data
@@ -104,7 +110,12 @@ class SecureClient(RawClient):
 
 @asynccontextmanager
 async def secure_client(
-    port: int, *, receive_buffer: int = TINY, context: ssl.SSLContext | None = None
+    port: int,
+    *,
+    receive_buffer: int = TINY,
+    context: ssl.SSLContext | None = None,
+    pieces: int = 65536,
+    is_hasty: bool = False,
 ) -> AsyncIterator[SecureClient]:
     """A connection to a gateway on this machine whose handshake is done, cut when the context ends."""
     with socket.socket() as sock:
@@ -112,5 +123,5 @@ async def secure_client(
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
         client = SecureClient(sock, context or trusting())
-        await client.shake_hands()
+        await client.shake_hands(pieces=pieces, is_hasty=is_hasty)
         yield client

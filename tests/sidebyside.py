@@ -11,15 +11,9 @@ import pytest
 Scene = Coroutine[Any, Any, None]
 
 
-async def side_by_side(subtests: pytest.Subtests, scenes: Mapping[str, Scene], *, at_once: int = 20) -> None:
-    """Play all scenes to their ends, so many at once, whatever becomes of the others; then tell of each by its name."""
-    places = asyncio.Semaphore(at_once)
-
-    async def play(scene: Scene) -> None:
-        async with places:
-            await scene
-
-    outcomes = await asyncio.gather(*map(play, scenes.values()), return_exceptions=True)
+async def side_by_side(subtests: pytest.Subtests, scenes: Mapping[str, Scene]) -> None:
+    """Play all scenes to their ends, whatever becomes of the others; then tell of each by its name."""
+    outcomes = await asyncio.gather(*scenes.values(), return_exceptions=True)
     for name, outcome in zip(scenes, outcomes, strict=True):
         with subtests.test(name):
             if outcome is not None:

@@ -55,16 +55,24 @@ class Hub:
         means.metrics.watch_subscribers(self._count_subscribers)
         means.metrics.watch_connections(self._count_connections)
 
-    def channel(self, route: Route | ViewRoute, name: TopicName, *, principal: Principal | None = None) -> Channel:
+    def channel(
+        self,
+        route: Route | ViewRoute,
+        name: TopicName,
+        *,
+        principal: Principal | None = None,
+        instead_of: TopicName | None = None,
+    ) -> Channel:
         """
-        Return the topic's channel. ``principal``: for whom it is woken, if it is not alive.
+        Return the topic's channel. ``principal``: for whom it is woken, if it is not alive, and what it lets go then.
 
         Raises Overloaded if there are as many live topics as may be, TooMany if the principal keeps as many alive as it
         may, and BadRequest for one that cannot be asked for.
         """
         polled = name.parent or name
         if principal is not None and not self._is_alive(polled.key):
-            self.topic_ration.wake(principal, polled.key, self._is_alive)
+            other = None if instead_of is None else (instead_of.parent or instead_of).key
+            self.topic_ration.wake(principal, polled.key, self._is_alive, instead_of=other)
         return self._view(route, name) if isinstance(route, ViewRoute) else self._topic(route, name)
 
     def topics(self) -> list[PolledChannel]:

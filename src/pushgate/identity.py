@@ -49,7 +49,9 @@ def identify(caller: Caller, *, share: Share, forward: Forward, used: frozenset[
         raise Forbidden("the claim 'sub' is needed here")
     headers = _forwarded(caller, forward)
     who = None if principal is None else [principal.auth, principal.issuer, principal.subject]
-    return Identity(_text(who, [list(header) for header in headers]), headers, claims)
+    # With other claims the upstream is asked something else.
+    sent: list[Json] = [*map(list[Json], headers), {**claims}]
+    return Identity(_text(who, sent), headers, claims)
 
 
 def claims_of(principal: Principal | None, names: Collection[str]) -> dict[str, str]:

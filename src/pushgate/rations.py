@@ -84,18 +84,20 @@ class TopicRation:
         self._charged: dict[str, set[str]] = {}
         self._sweep_at = _SWEEP_AFTER
 
-    def wake(self, principal: Principal, topic: str, is_alive: Callable[[str], bool]) -> None:
+    def wake(
+        self, principal: Principal, topic: str, is_alive: Callable[[str], bool], *, instead_of: str | None = None
+    ) -> None:
         """
         Charge a principal with a topic that is not alive yet; raises TooMany if it has as many as it may.
 
-        ``is_alive``: whether a topic is still polled, or followed.
+        ``is_alive``: whether a topic is still polled, or followed. ``instead_of``: one that it is about to let go.
         """
         if self.most is None:
             return
         charged = self._charged.setdefault(key_of(principal), set())
         if len(charged) >= self.most and topic not in charged:
             charged -= _dead(charged, is_alive)
-        if len(charged) >= self.most and topic not in charged:
+        if len(charged - {instead_of}) >= self.most and topic not in charged:
             message = f"you keep {self.most} topics alive already (server.limits.topics_per_principal)"
             raise TooMany(message, retry_after=COME_BACK, limit="topics_per_principal")
         charged.add(topic)

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -21,6 +22,7 @@ from gateways import Running, eventually, http_client, route, running_gateway
 from issuers import issuer
 from reloads import Reloadable, reloadable_gateway
 from sharedlinks import SHARED, replicas_of
+from slowclients import EVENT_STREAM, raw_client, read_sse
 from tokens import STAFF, bearer, token
 from transports import TRANSPORTS, connected
 
@@ -280,6 +282,18 @@ class TestFirstMessage:
             assert refused.value.response.status_code == 503
             assert "Retry-After" in refused.value.response.headers
 
+    async def test_of_a_stranger_counts_only_where_it_is_a_carrier(self, backend: ScriptedBackend) -> None:
+        """Also on a connection that is open already, since everybody may have what it is about."""
+        auth = {"staff": {**STAFF, "carriers": ["header", "cookie"]}}
+        async with (
+            running_gateway(backend, ROUTES, auth=auth) as gateway,
+            socket(gateway, "/-/ws?topic=/open") as client,
+        ):
+            await say(client, op="auth", token=token(), ref=1)
+            assert (await hear(client, "problem"))["code"] == "credentials_missing"
+            await say(client, op="subscribe", topic="/mine", ref=2)
+            assert (await hear(client, "problem"))["code"] == "credentials_missing"
+
 
 class TestTheEnd:
     @pytest.mark.parametrize("transport", ["sse", "websocket"])
@@ -359,6 +373,40 @@ class TestTheEnd:
                 backend.serve(DOCUMENT[:1])
                 assert (await hear(client, "patch"))["topic"] == "/mine"
 
+    async def test_is_the_end_for_a_client_that_reads_late(self, backend: ScriptedBackend) -> None:
+        """What was written before it still arrives, and nothing that came after it."""
+        backend.serve([{"id": number, "name": "x" * 1000} for number in range(4000)])
+        mine = EVENT_STREAM + "Authorization: " + bearer(lives=1.5)["Authorization"] + "\r\n"
+        routes = {"/mine": route(auth="staff", key="id", emit=["snapshot"], poll={"every": "50ms"})}
+        async with gateway_of(backend, routes) as gateway, raw_client(gateway.port) as client:
+            await client.ask("/mine", mine)
+            await asyncio.sleep(1.6)  # it does not read, and its credentials have ended by now
+            backend.serve([{"id": number, "name": "y"} for number in range(4000)])
+            await backend.polled(2)
+            events = read_sse((await client.read_all()).partition(b"\r\n\r\n")[2])
+            assert [event["event"] for event in events][-1] == "problem"
+            assert [len(event["data"]) for event in events if event["event"] == "snapshot"] == [4000]
+
+    @pytest.mark.parametrize("path", ["/mine", "/-/ws?topic=/mine"])
+    async def test_does_not_come_for_who_proves_it_to_another_entry(self, path: str, backend: ScriptedBackend) -> None:
+        """Who says something else means that from now on, whichever entry the route would ask first."""
+        backend.serve(DOCUMENT)
+        auth = {**AUTH, "partners": {"kind": "api_key", "keys": [{"name": "acme", "key": "a key of acme"}]}}
+        routes = {"/mine": route(auth=["staff", "partners"], key="id")}
+        async with (
+            running_gateway(backend, routes, auth=auth) as gateway,
+            socket(gateway, path, additional_headers=bearer(lives=0.6)) as client,
+        ):
+            await hear(client, "snapshot")
+            await say(client, op="auth", token="a key of acme", ref=1)
+            assert (await hear(client, "ack"))["ref"] == 1
+            await asyncio.sleep(0.7)  # an absence has no event: it would have ended by now
+            backend.serve(DOCUMENT[:1])
+            event = json.loads(await client.recv())
+            while event["event"] in ("expiring", "heartbeat"):
+                event = json.loads(await client.recv())
+            assert event["event"] == "patch"
+
 
 class TestAnotherIdentity:
     """``share: identity``: who proves to be somebody else on the same connection sees what is theirs."""
@@ -376,6 +424,43 @@ class TestAnotherIdentity:
             await say(client, op="auth", token=ben.removeprefix("Bearer "))
             assert (await hear(client, "snapshot"))["data"]["of"] == ben
             await eventually(lambda: gateway.metric("pushgate_subscribers"), lambda number: number == 1)
+
+    @pytest.mark.parametrize("path", ["/mine", "/-/ws?topic=/mine"])
+    async def test_takes_the_place_of_the_one_before(self, path: str) -> None:
+        """Who renews a token that goes upstream needs no more room than it had."""
+        routes = {"/mine": route(auth="staff", share="identity", forward={"headers": ["Authorization"]})}
+        server = {"limits": {"topics_per_principal": 1}}
+        async with (
+            accounts() as backend,
+            running_gateway(backend.url, routes, auth=AUTH, server=server) as gateway,
+            socket(gateway, path, additional_headers=bearer()) as client,
+        ):
+            await hear(client, "snapshot")
+            renewed = token(lives=7200)
+            await say(client, op="auth", token=renewed)
+            assert (await hear(client, "snapshot"))["data"]["of"] == f"Bearer {renewed}"
+
+    async def test_is_each_entrys_own_where_several_are_known(self) -> None:
+        """What is asked for as somebody is asked for with that one's credentials, and with nobody else's."""
+        own = {"share": "identity", "forward": {"headers": ["Authorization"]}}
+        names = {"/staff": "staff", "/partners": "partners", "/open": "none"}
+        routes = {path: route(auth=name, **own) for path, name in names.items()}
+        keys = {"kind": "api_key", "keys": [{"name": "acme", "key": "the-key"}], "carriers": "query"}
+        ann = bearer()
+        async with (
+            accounts() as backend,
+            running_gateway(backend.url, routes, auth={**AUTH, "partners": keys}) as gateway,
+            socket(
+                gateway, "/-/ws?topic=/staff&topic=/partners&topic=/open&access_token=the-key", additional_headers=ann
+            ) as client,
+        ):
+            told = [await hear(client, "snapshot") for _ in names]
+            mine = ann["Authorization"]
+            assert {event["topic"]: event["data"]["of"] for event in told} == {
+                "/staff": mine,
+                "/partners": "Bearer the-key",
+                "/open": mine,
+            }
 
 
 class TestAnOperator:
@@ -403,6 +488,52 @@ class TestAnOperator:
             assert (await hear(both, "problem"))["code"] == "credentials_missing"
             backend.serve(DOCUMENT[:1])
             assert (await hear(ben, "patch"))["data"] and (await hear(both, "patch"))["topic"] == "/open"
+
+    async def test_sends_somebody_away_who_waits_to_be_told(self, backend: ScriptedBackend) -> None:
+        """After a restart it takes a while until it is clear where a shared stream continues."""
+        backend.serve(DOCUMENT)
+        async with gateway_of(backend) as gateway, http_client(headers=bearer()) as http:
+            cursor = (await http.get(f"{gateway.base}{SET}&wait=1")).json()["cursor"]
+        async with (
+            gateway_of(backend) as gateway,
+            http_client(headers=bearer()) as http,
+            http_client() as operator,
+            resumed(http, gateway, backend, cursor) as lines,
+        ):
+            answer = await operator.post(
+                f"{gateway.admin}/-/disconnect", params={"subject": "ann"}, headers={"Pushgate-Admin": "1"}
+            )
+            assert answer.json() == {"disconnected": 1}
+            backend.serve(DOCUMENT[:1])
+            assert await problem_and_snapshot(lines) == ("credentials_revoked", "/open")
+
+
+SET = "/-/poll?topic=/mine&topic=/open"
+
+
+@asynccontextmanager
+async def resumed(
+    http: httpx.AsyncClient, gateway: Running, backend: ScriptedBackend, cursor: str
+) -> AsyncIterator[AsyncIterator[str]]:
+    """The lines of a shared stream that goes on from before a restart, while no topic has a document yet."""
+    backend.delay = 0.3
+    url = f"{gateway.base}{SET.replace('poll', 'events')}&cursor={cursor}"
+    async with asyncio.timeout(PATIENCE), http.stream("GET", url) as answer:
+        lines = answer.aiter_lines()
+        await anext(lines)
+        yield lines
+
+
+async def problem_and_snapshot(lines: AsyncIterator[str]) -> tuple[str, str]:
+    """Read until both have been told; return the code of the one and the topic of the other."""
+    code = topic = ""
+    while not (code and topic):
+        line = await anext(lines)
+        event = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {"event": ""}
+        assert event["event"] != "snapshot" or event["topic"] != "/mine", "it is not shown to this one any more"
+        code = event["data"]["code"] if event["event"] == "problem" else code
+        topic = event["topic"] if event["event"] == "snapshot" else topic
+    return code, topic
 
 
 class TestAReload:
@@ -487,3 +618,49 @@ class TestAReload:
                 published.say(b"", status=503)
                 await gateway.rewrite(auth={"staff": {**entry, "leeway": "5s"}})
                 await self.still_hears(client, backend)
+
+    async def test_is_about_those_who_wait_to_be_told(self, backend: ScriptedBackend, tmp_path: Path) -> None:
+        """As after a restart, until it is clear where a shared connection continues."""
+        backend.serve(DOCUMENT)
+        keys = {"kind": "api_key", "keys": self.KEYS}
+        routes = {"/mine": route(auth="partners", key="id"), "/open": route(auth="none", key="id")}
+        acme = {"Authorization": "Bearer a key of acme"}
+        async with (
+            running_gateway(backend, routes, auth={"partners": keys}) as before,
+            http_client(headers=acme) as http,
+        ):
+            cursor = (await http.get(f"{before.base}{SET}&wait=1")).json()["cursor"]
+        async with (
+            reloadable_gateway(backend, routes, tmp_path, auth={"partners": keys}) as gateway,
+            http_client(headers=acme) as http,
+            resumed(http, gateway.running, backend, cursor) as lines,
+            asyncio.TaskGroup() as tasks,
+        ):
+            polled = tasks.create_task(http.get(f"{gateway.base}{SET}&wait=5&cursor={cursor}"))
+            await eventually(lambda: gateway.metric("pushgate_connections"), lambda number: number == 2)
+            backend.serve(DOCUMENT[:1])
+            await gateway.rewrite(auth={"partners": {**keys, "keys": self.KEYS[1:]}})
+            assert await problem_and_snapshot(lines) == ("credentials_revoked", "/open")
+            told = [(event["event"], event["topic"]) for event in (await polled).json()["events"]]
+            assert told == [("problem", "/mine"), ("snapshot", "/open")]
+
+    @pytest.mark.parametrize("after", [{"/mine": {"allow": [{"claim": "sub", "equals": "ben"}]}}, {"/other": {}}])
+    async def test_is_about_those_who_are_being_verified(
+        self, after: dict[str, Any], backend: ScriptedBackend, tmp_path: Path
+    ) -> None:
+        """Who asked before it is let in by no rule of before, and to nothing that is gone."""
+        backend.serve(DOCUMENT)
+        async with scripted_backend() as portal:
+            portal.say(b"", X_User="ann")
+            portal.delay = 0.2
+            auth = {"portal": {"kind": "forward", "url": portal.url, "claims": {"sub": "X-User"}}}
+            async with (
+                reloadable_gateway(backend, {"/mine": route(auth="portal")}, tmp_path, auth=auth) as gateway,
+                http_client(headers={"Authorization": "Bearer x"}) as http,
+                asyncio.TaskGroup() as tasks,
+            ):
+                asked = tasks.create_task(http.get(f"{gateway.base}/mine"))
+                await portal.begun()
+                await gateway.rewrite(routes={path: route(auth="portal", **more) for path, more in after.items()})
+                assert ((await asked).status_code, (await asked).json()["code"]) == (503, "reloaded")
+                assert not backend.requests

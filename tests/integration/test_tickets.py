@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,6 +32,7 @@ ROUTES = {
     "/prices/{currency}": route(auth="keys", allow=ALLOW, emit=["patch", "snapshot"]),
     "/own/{currency}": route(auth="keys", share="identity", forward={"headers": ["Authorization"]}),
     "/strict": route(auth="strict"),
+    "/notes": route(auth="keys", write={"POST": {}}),
     "/open": route(auth="none"),
 }
 EUR, USD = "/prices/EUR", "/prices/USD"
@@ -227,6 +229,28 @@ async def test_a_ticket_writes_nothing() -> None:
         ticket = await ticket_for(running.base, EUR)
         answer = await http.post(f"{running.base}/-/tickets?ticket={ticket}", json={"topics": [EUR]})
         assert code(answer) == (400, "bad_request")
+        answer = await http.post(f"{running.base}/notes?ticket={await ticket_for(running.base, '/notes')}", json={})
+        assert code(answer) == (401, "credentials_missing")
+
+
+@pytest.mark.parametrize("path", ["/notes", "/-/ws"])
+async def test_a_websocket_that_was_opened_with_a_ticket_writes_nothing(path: str) -> None:
+    """Until its client has said who it is by the real thing; then that is what counts, for everything."""
+    async with gateway() as (running, _):
+        url = f"ws{running.base.removeprefix('http')}{path}?ticket={await ticket_for(running.base, '/notes')}"
+        async with websockets.connect(url) as socket, asyncio.timeout(PATIENCE):
+
+            async def told(ref: str, **message: str) -> str:
+                await socket.send(json.dumps({**message, "ref": ref}))
+                while f'"ref":"{ref}"' not in (heard := str(await socket.recv())):
+                    pass
+                return heard
+
+            assert "ticket_misused" in await told("1", op="send", topic="/notes", data="x")
+            assert '"ack"' in await told("2", op="auth", token="the-key-of-ada")
+            assert '"ack"' in await told("3", op="send", topic="/notes", data="x")
+            if path == "/-/ws":
+                assert '"ack"' in await told("4", op="subscribe", topic=USD)
 
 
 async def test_a_shared_connection_is_opened_with_a_ticket_for_its_topics() -> None:

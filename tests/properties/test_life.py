@@ -147,8 +147,9 @@ class PlayedSocket(Subscriber):
         self.note = note
         self.is_full = False
         self.kernel = b""
+        self.stay = None
 
-    __slots__ = ("is_full", "kernel", "note", "replica")
+    __slots__ = ("is_full", "kernel", "note", "replica", "stay")
 
     def write(self, data: bytes) -> None:
         assert not (self.is_full and self.kernel), "promise 3: nothing is written to a client that takes nothing"

@@ -6,7 +6,7 @@ import pytest
 
 from pushgate.config.access import Forward
 from pushgate.errors import Forbidden
-from pushgate.identity import cookies_of, identify
+from pushgate.identity import Identity, cookies_of, identify
 from pushgate.values import Caller, Principal
 
 
@@ -39,3 +39,14 @@ def test_who_is_nobody_in_particular_has_no_topic_of_its_own() -> None:
     caller = Caller(Principal("staff", "https://id.example", ""))
     with pytest.raises(Forbidden, match="sub"):
         identify(caller, share="identity", forward=Forward(), used=frozenset())
+
+
+def test_claims_that_are_sent_upstream_are_a_part_of_it() -> None:
+    """Somebody with a new token that says another tenant is not shown what was asked for with the old one."""
+
+    def identity(**claims: str) -> Identity:
+        caller = Caller(Principal("staff", "https://id.example", "ann", claims))
+        return identify(caller, share="identity", forward=Forward(), used=frozenset(["claims.tenant"]))
+
+    assert identity(tenant="acme") != identity(tenant="bolt")
+    assert identity(tenant="acme", city="rome") == identity(tenant="acme", city="oslo")

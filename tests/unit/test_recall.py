@@ -115,8 +115,15 @@ leaves = st.none() | st.booleans() | st.integers(-3, 3) | st.floats(-2, 2) | st.
 values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner), max_leaves=9)
 
 
+@st.composite
+def series(draw: st.DrawFn) -> list[list[Json]]:
+    """Answers of few values, which come again and again, in one answer and in the next."""
+    few = st.sampled_from(draw(st.lists(values, min_size=1, max_size=9)))
+    return draw(st.lists(st.lists(few, max_size=9), min_size=2, max_size=4))
+
+
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.lists(values, max_size=9), min_size=2, max_size=4), st.sampled_from(["array", "object", "deep"]))
+@given(series(), st.sampled_from(["array", "object", "deep"]))
 def test_any_sequence_of_answers_is_decoded_as_if_each_were_the_first(answers: list[list[Json]], shape: str) -> None:
     """Whatever came before, the value of an answer is that of its bytes."""
     decoder, held = RecallingDecoder(), None

@@ -12,6 +12,7 @@ header field that no page can send to another origin unasked (``Pushgate-Admin: 
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
@@ -27,8 +28,13 @@ CONSENT = "Pushgate-Admin"
 _SCHEME = "bearer "
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="pushgate admin"'}
 
-# What proxies add to a request. From behind one, everybody comes from its address, which may be this machine's.
-_FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+# RFC 3986 section 3.2.2, as far as a browser writes it.
+_HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]*)?")
+
+# What proxies, balancers and CDNs add to a request, in lower case; and how the names of others begin. From behind one,
+# everybody comes from its address, which may be this machine's.
+_PASSED_ON = {"forwarded", "via", "x-real-ip", "x-client-ip", "x-original-host", "true-client-ip", "cf-connecting-ip"}
+_PASSED_ON_BEGINNINGS = ("x-forwarded", "x-envoy-")
 
 
 class Operators:
@@ -57,10 +63,8 @@ class Operators:
             self._check_token(presented)
         elif not is_local(remote):
             raise self._stranger("this is for the gateway's own machine")
-        elif passed_on := [name for name in _FORWARDED if name in headers]:
-            raise self._stranger(
-                f"this is for the gateway's own machine, and {passed_on[0]} says that it was passed on"
-            )
+        elif passed_on := next(filter(_is_of_a_proxy, headers), None):
+            raise self._stranger(f"this is for the gateway's own machine, and {passed_on} says that it was passed on")
         else:
             self._check_host(headers.get("Host", ""))
 
@@ -80,8 +84,8 @@ class Operators:
         return NotAuthenticated("credentials_missing", message, headers=_CHALLENGE)
 
     def _check_host(self, field: str) -> None:
-        host = host_name(field)
-        if not (host == "localhost" or is_local(host) or host == self._settings().listen.host.lower()):
+        host, own = host_name(field), self._settings().listen.host.lower()
+        if not (host == "localhost" or is_local(host) or (host and host == own)):  # ``:8081`` has no name
             raise Forbidden("this Host is not known here; use a loopback address or the one that the listener has")
 
 
@@ -101,11 +105,14 @@ def is_local(remote: str | None) -> bool:
 
 
 def host_name(field: str) -> str:
-    """Return the name or address in a ``Host`` field, without its port and without brackets; "" if there is none."""
-    if field.startswith("["):
-        return field[1:].partition("]")[0].lower()
-    name, _, port = field.rpartition(":")
-    return (name if name and port.isdecimal() else field).lower()
+    """Return the name or address in a ``Host`` field, without its port and without brackets; "" if it holds neither."""
+    found = _HOST.fullmatch(field)
+    return (found["address"] or found["name"]).lower() if found else ""
+
+
+def _is_of_a_proxy(field: str) -> bool:
+    """Whether a header field is added by those who pass requests on."""
+    return field.lower() in _PASSED_ON or field.lower().startswith(_PASSED_ON_BEGINNINGS)
 
 
 def _is_foreign(headers: Mapping[str, str]) -> bool:

@@ -20,5 +20,5 @@ def expires_at(file: str) -> float | None:
 def words(exc: Exception) -> str:
     """Say why files could not be loaded."""
     if isinstance(exc, ssl.SSLError):
-        return (exc.reason or "no PEM file with a certificate and its key").replace("_", " ").lower()
+        return exc.reason.replace("_", " ").lower() if exc.reason else "no PEM file with a certificate and its key"
     return f"{exc.filename or 'a file'}: {exc.strerror}" if isinstance(exc, OSError) else str(exc)

@@ -52,7 +52,7 @@ class Keeper:
         self._clock = clock
         self._metrics = metrics
         self._verdicts: dict[tuple[str, bytes], Verdict] = {}
-        self._pending: dict[tuple[str, bytes], asyncio.Future[None]] = {}
+        self._pending: dict[tuple[str, bytes], asyncio.Future[Verdict | None]] = {}
         self._failures = Failures()
 
     def revise(self, authorities: Mapping[str, Authority]) -> None:
@@ -85,10 +85,9 @@ class Keeper:
                 credential = authority.find(presented)
                 if credential is None:
                     continue
-                visitor.principals[authority.name] = await self._judge(authority, credential, presented.address)
+                principal = await self._judge(authority, credential, presented.address)
+                visitor.prove(principal, None if credential.carrier == "header" else credential.field)
                 proved = True
-                if credential.carrier != "header":
-                    visitor.headers[credential.field[0]] = credential.field[1]
             except Refusal as refusal:
                 guesses += is_guess(refusal)
                 visitor.refusals[authority.name] = self._challenged(refusal, (authority.name,))
@@ -102,11 +101,11 @@ class Keeper:
 
         ``is_renewal``: it was known before, so it may say any credential; what it was stays until that ends.
         """
-        asked, other = [*names], visitor.again()
+        asked, shown = [*names], visitor.stranger()
         presented = Presented(message=token, is_renewal=is_renewal, address=visitor.address)
-        if not await self.identify(asked, presented, other):
-            raise self._refusal(asked, other)
-        return other
+        if not await self.identify(asked, presented, shown):
+            raise self._refusal(asked, shown)
+        return visitor.proved(shown)  # as it is by now: meanwhile somebody may have been sent away
 
     def _refusal(self, names: Iterable[str], visitor: Visitor) -> Refusal:
         """Return why a visitor is nobody to these entries."""
@@ -143,16 +142,19 @@ class Keeper:
         verdict = self._verdicts.get(key)
         if verdict is None or verdict.until <= self._clock.wall():
             return None
-        if isinstance(verdict.outcome, Principal) and not self.vouches(verdict.outcome):
-            return None
-        return verdict
+        return verdict if self._counts(verdict) else None
+
+    def _counts(self, verdict: Verdict) -> bool:
+        return not isinstance(verdict.outcome, Principal) or self.vouches(verdict.outcome)
 
     async def _find_out(self, key: tuple[str, bytes], authority: Authority, credential: Credential) -> Verdict:
         """Verify a credential; who shows the same one meanwhile waits for what comes of it."""
         while (pending := self._pending.get(key)) is not None:
             await asyncio.wait([pending])  # bounded, as verifying is
-            if verdict := self._recall(key):
+            verdict = self._recall(key) or pending.result()
+            if verdict is not None and self._counts(verdict):  # also if it is not remembered
                 return verdict
+        verdict = None
         done = self._pending[key] = asyncio.get_running_loop().create_future()
         try:
             verdict = await self._verify(authority, credential)
@@ -162,7 +164,7 @@ class Keeper:
             return verdict
         finally:
             del self._pending[key]
-            done.set_result(None)
+            done.set_result(verdict)
 
     async def _verify(self, authority: Authority, credential: Credential) -> Verdict:
         now = self._clock.wall()
@@ -222,7 +224,7 @@ class Keeper:
 
     def _present(self, names: Iterable[str], visitor: Visitor) -> Iterable[Principal]:
         now = self._clock.wall()
-        for name in names:
+        for name in sorted(names, key=lambda name: name not in visitor.latest) if visitor.latest else names:
             principal = visitor.principals.get(name)
             if principal is None or not self.vouches(principal):
                 continue

@@ -49,11 +49,15 @@ Owner: TypeAlias = tuple[tuple[str, str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who was given a ticket, and what of its request goes upstream. Names of header fields are in lower case."""
+    """
+    Who was given a ticket, and what of its request goes upstream. Names of header fields are in lower case; ``fields``
+    are a visitor's.
+    """
 
     principals: tuple[Principal, ...]
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    fields: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
 
     @property
     def owner(self) -> Owner:
@@ -114,7 +118,7 @@ class _Grant:
     @property
     def bytes(self) -> int:
         """About what it takes."""
-        forwarded = [*self.holder.headers.items(), *self.holder.cookies.items()]
+        forwarded = [*self.holder.headers.items(), *self.holder.cookies.items(), *self.holder.fields.values()]
         texts = sum(100 + len(topic) for topic in self.topics) + sum(len(name) + len(text) for name, text in forwarded)
         return _PRINCIPAL_BYTES * len(self.holder.principals) + texts
 
@@ -225,7 +229,8 @@ class Tickets:
         upstream would leave a cookie each.
         """
         what = (grant.holder.owner, sorted(grant.topics), grant.emit)
-        sent = (sorted(grant.holder.headers.items()), sorted(grant.holder.cookies.items()))
+        holder = grant.holder
+        sent = tuple(sorted(some.items()) for some in (holder.headers, holder.cookies, holder.fields))
         name, value = self._mark(what)[:6].hex(), self._mark((what, sent))[:32]
         return ResumeCookie(f"pushgate_ticket_{name}", urlsafe_b64encode(value).rstrip(b"=").decode())
 

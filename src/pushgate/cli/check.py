@@ -10,6 +10,7 @@ import typer
 from .configuration import ConfigFile, load_config
 
 if TYPE_CHECKING:
+    from ..config import Gateway
     from ..errors import ConfigProblem
 
 Severity = Literal["error", "warning"]
@@ -29,9 +30,19 @@ def check(
     except ConfigError as error:
         print_problems(error.problems, "error", form)
         raise typer.Exit(1) from None
-    print_problems(warnings(gateway), "warning", form)
+    print_problems([*warnings(gateway), *_unusable_files(gateway)], "warning", form)
     if form == "text":
         print(f"{file}: ok ({len(gateway.routes)} routes, {len(gateway.upstreams)} upstreams)")
+
+
+def _unusable_files(gateway: Gateway) -> list[ConfigProblem]:
+    """Return what `pushgate run` would refuse on this machine; it may well be all right where the gateway runs."""
+    from ..adapters.downstream.certificates import complaints
+
+    report = gateway.origin.blank()
+    for finding in complaints(gateway):
+        report.add_finding(finding)
+    return report.problems()
 
 
 def print_problems(problems: list[ConfigProblem], severity: Severity, form: Format) -> None:

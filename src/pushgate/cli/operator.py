@@ -1,11 +1,11 @@
-"""How a command of the operator's reaches the gateway that runs: by its admin listener, on this machine."""
+"""How a command of the operator's reaches the gateway that runs: by its admin listener."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +24,17 @@ AdminAddress = Annotated[
 ]
 
 
+AdminToken = Annotated[
+    str,
+    typer.Option(
+        "--token",
+        envvar="PUSHGATE_ADMIN_TOKEN",
+        metavar="TOKEN",
+        help="server.admin.token of a gateway on another machine; better by the variable, which others do not see.",
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What the gateway answered."""
@@ -39,25 +50,46 @@ class Told:
         return json.loads(self.text)
 
 
-def admin_address(file: str, admin: str) -> tuple[str, int]:
-    """Return host and port of the admin listener, from ``--admin`` or the configuration; exits if there is none."""
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where the admin listener is, and what it takes to be listened to there."""
+
+    host: str
+    port: int
+    token: str = field(default="", repr=False)
+
+
+def find_admin(file: str, admin: str, token: str) -> Reach:
+    """
+    Return how to reach the admin listener, from ``--admin`` or the configuration; exits if that does not tell.
+
+    On this machine no token is needed. The file's would be the wrong one there, if a reload is what it waits for.
+    """
+    from ..adapters.operators import is_local
+    from ..config.server import is_bearer
+
+    if token and not is_bearer(token):
+        raise typer.BadParameter("holds what no Authorization header can carry", param_hint="--token")
     if admin:
         host, _, port = admin.rpartition(":")
         if not port.isdecimal():
             raise typer.BadParameter(f"{admin}: write it like 127.0.0.1:8081", param_hint="--admin")
-        host, number = host.strip("[]") or "127.0.0.1", int(port)
-    else:
-        listen = require_config(file).server.admin.listen
-        host, number = listen.host, listen.port
-    return _LOOPBACK.get(host, host), number
+        return Reach(host.strip("[]") or "127.0.0.1", int(port), token)
+    settings = require_config(file).server.admin
+    host = _LOOPBACK.get(settings.listen.host, settings.listen.host) or "127.0.0.1"
+    if not token and settings.token is not None and not (is_local(host) or host == "localhost"):
+        token = settings.token.get_secret_value()
+    return Reach(host, settings.listen.port, token)
 
 
-def tell_gateway(method: str, path: str, *, file: str, admin: str) -> Told:
+def tell_gateway(method: str, path: str, *, file: str, admin: str, token: str) -> Told:
     """Ask the admin listener for something that changes something; says why and exits with 1 if nobody answers."""
-    host, port = admin_address(file, admin)
+    reach = find_admin(file, admin, token)
+    host, port = reach.host, reach.port
+    headers = {"Pushgate-Admin": "1"} | ({"Authorization": f"Bearer {reach.token}"} if reach.token else {})
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
     try:
-        connection.request(method, path, headers={"Pushgate-Admin": "1"})
+        connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         return Told(answer.status, answer.read().decode("utf-8", "replace"))
     except (OSError, UnicodeError, http.client.HTTPException) as error:  # UnicodeError: no name of a host

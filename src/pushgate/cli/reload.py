@@ -8,12 +8,12 @@ import sys
 import typer
 
 from .configuration import ConfigFile
-from .operator import AdminAddress, tell_gateway
+from .operator import AdminAddress, AdminToken, tell_gateway
 
 
-def reload(file: ConfigFile = "gateway.yaml", admin: AdminAddress = "") -> None:
+def reload(file: ConfigFile = "gateway.yaml", admin: AdminAddress = "", token: AdminToken = "") -> None:
     """Read the configuration again; if something is wrong with it, say so, exit with 1, and change nothing."""
-    told = tell_gateway("POST", "/-/reload", file=file, admin=admin)
+    told = tell_gateway("POST", "/-/reload", file=file, admin=admin, token=token)
     if not told.is_ok:
         print(_complaint(told.text), file=sys.stderr)
         raise typer.Exit(1)

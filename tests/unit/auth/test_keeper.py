@@ -150,6 +150,35 @@ async def test_a_storm_of_one_credential_is_one_question() -> None:
     assert staff.asked == 2  # the second by one of those who stayed
 
 
+async def test_who_comes_at_once_is_not_kept_waiting_for_each_other() -> None:
+    """Not even where no verdict is remembered: one that was under way holds for all who came meanwhile."""
+    staff = Oracle("staff", ann=principal("ann"))
+    staff.remembers_for = 0.0
+    staff.gate = asyncio.Event()
+    keeper = keeper_of(staff)
+    async with asyncio.TaskGroup() as tasks:
+        storm = [tasks.create_task(visit(keeper, "ann")) for _ in range(100)]
+        await asyncio.sleep(0)
+        staff.gate.set()
+    assert all("staff" in one.result().principals for one in storm)
+    assert staff.asked == 1
+    await visit(keeper, "ann")
+    assert staff.asked == 2
+
+
+async def test_who_is_sent_away_while_it_says_who_else_it_is_does_not_come_back_by_that() -> None:
+    staff, partners = Oracle("staff", ann=principal("ann")), Oracle("partners", acme=principal("acme", "partners"))
+    keeper = keeper_of(staff, partners)
+    visitor = await visit(keeper, "ann", "staff")
+    partners.gate = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        said = tasks.create_task(keeper.hear(visitor, ["partners"], "acme", is_renewal=True))
+        await asyncio.sleep(0)
+        del visitor.principals["staff"]  # as a stay forgets it
+        partners.gate.set()
+    assert {*said.result().principals} == {"partners"}
+
+
 async def test_any_of_several_entries_is_enough() -> None:
     """And what one of them does not know, another may; its refusal is told only if none does."""
     staff, partners = Oracle("staff"), Oracle("partners", ann=principal("ann", "partners"))

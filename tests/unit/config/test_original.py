@@ -11,11 +11,15 @@ import pytest
 from pushgate.config.original import Original
 from pushgate.errors import ConfigError
 
+# Files that gateway.yaml brings in or names.
+NAMED = ["secret", "body", "users", "tls.crt", "tls.key", "me.crt", "me.key"]
+
 
 def says(**route: Any) -> str:
     content = {
         "version": 1,
-        "upstreams": {"u": {"url": "http://u.example"}},
+        "server": {"tls": {"certificate": "tls.crt", "key": "tls.key"}},
+        "upstreams": {"u": {"url": "http://u.example", "tls": {"certificate": "me.crt", "key": "me.key"}}},
         "auth": {"people": {"kind": "basic", "htpasswd": "users"}},
         "routes": {"/t": {"upstream": "u", "auth": "people", **route}},
     }
@@ -26,7 +30,7 @@ def says(**route: Any) -> str:
 def original(tmp_path: Path) -> Original:
     file = tmp_path / "gateway.yaml"
     file.write_text(says(description="${file:secret}", request={"method": "POST", "body_file": "body"}))
-    for name in ("secret", "body", "users"):
+    for name in NAMED:
         (tmp_path / name).write_text("one")
     original = Original(file, environ={})
     original.read()
@@ -42,7 +46,7 @@ def test_what_is_the_same_has_not_changed(original: Original) -> None:
     assert not original.has_changed()
 
 
-@pytest.mark.parametrize("name", ["gateway.yaml", "secret", "body", "users"])
+@pytest.mark.parametrize("name", ["gateway.yaml", *NAMED])
 def test_every_file_that_has_a_part_in_it_counts(original: Original, name: str) -> None:
     file = original.path.parent / name
     file.write_text(says() if name == "gateway.yaml" else "two")

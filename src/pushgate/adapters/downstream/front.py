@@ -164,7 +164,9 @@ class Front:
         controls: dict[str, str],
     ) -> web.StreamResponse:
         """Pass it on once the route's own rules have let it through; what else its query says is for the backend."""
+        entries = self._lobby.entries
         visitor = await self._lobby.receive(request, [route], controls)
+        self._lobby.check_kept(route, entries)
         rules = route_of(route).config.query
         listed = {name: value for name, value in query.items() if name in rules}
         self._lobby.keeper.admit(route, values, listed, visitor)

@@ -15,6 +15,7 @@ from ...auth.keeper import Keeper
 from ...auth.permission import auth_names, route_of
 from ...auth.visitor import Visitor
 from ...config.server import Server
+from ...errors import Reloaded
 from ...identity import cookies_of
 from ...peers import FORWARDING, Client, Peers, Scheme
 from ...routes import Route
@@ -52,13 +53,20 @@ class Lobby:
         await self.keeper.identify(names, presented, visitor)
         return visitor
 
+    def check_kept(self, entry: Entry, entries: Collection[Entry]) -> None:
+        """Raise Reloaded for an entry that is of a configuration before, which ``entries`` are all of."""
+        if self.entries is not entries and entry not in self.entries:
+            raise Reloaded("this topic is made differently now; come back to see it", retry_after=1.0)
+
     def visitor_of(self, presented: Presented) -> Visitor:
         """Return a client of whom nothing is proved yet, with what of its request may be sent upstream."""
         headers, cookies = presented.headers, presented.cookies
-        return Visitor(
+        visitor = Visitor(
             {name: headers[name] for name in self._headers & headers.keys()},
             {name: cookies[name] for name in self._cookies & cookies.keys()},
         )
+        visitor.address = presented.address
+        return visitor
 
     def present(self, request: web.BaseRequest, controls: Mapping[str, str]) -> Presented:
         """Return what a request shows of its client."""

@@ -16,7 +16,7 @@ from ...answers import Answer
 from ...auth.visitor import Visitor
 from ...clock import Clock
 from ...documents.changes import encode
-from ...errors import MethodNotAllowed, PollError, UpstreamRefused
+from ...errors import MethodNotAllowed, NotAuthenticated, PollError, UpstreamRefused
 from ...routes import Route, TopicName
 from ...subscriber import Subscriber
 from ...values import Json
@@ -52,6 +52,8 @@ async def send(message: Send, sender: Sender, visitor: Visitor, desk: Desk, cloc
     route, name, caller = desk.host.find(message.topic, visitor)
     if not isinstance(route, Route) or not route.writes:
         raise MethodNotAllowed(f"nothing can be written to {name.text}")
+    if caller.principal is not None and caller.principal.auth in visitor.ticketed:
+        raise NotAuthenticated("ticket_misused", "a ticket is for listening; say who you are before you write")
     await sender.inbox.wait_for_room()
     written = await desk.writer.write(route, next(iter(route.writes)), name, caller, _sent(message))
     if written.is_refused:

@@ -54,8 +54,9 @@ class Serving:
     ) -> web.StreamResponse:
         """Answer by the transport that is asked for; ``cors``: for every answer to this client, refusals too."""
         route, values, query = target
-        wants = partial(want_of, route, values, query, controls)
+        wants, entries = partial(want_of, route, values, query, controls), self._lobby.entries
         visitor = await self.receive(request, [route], controls, wants, cors)
+        self._lobby.check_kept(route, entries)
         self._door.charge(request, visitor.principals.values())
         if ask.transport == "websocket" and (names := self._unproved(route, visitor)) is not None:
             topic = route.topic(values, query, NOBODY)
@@ -87,7 +88,9 @@ class Serving:
         """Pass a client's write on, and return the upstream's answer; raises a Refusal if there is none."""
         check_origin(request, is_allowed=self._lobby.is_allowed_origin(request))
         controls = {name: query.pop(name) for name in CREDENTIALS_QUERY & query.keys()}
+        entries = self._lobby.entries
         visitor = await self._lobby.receive(request, [route], controls)
+        self._lobby.check_kept(route, entries)
         topic, caller = self._lobby.keeper.admit(route, values, query, visitor)
         return await self._desk.writer.answer(request, route, topic, caller)
 

@@ -18,7 +18,7 @@ from ...documents.cursors import Cursor
 from ...errors import Refusal
 from ...negotiation import Ask
 from ...sets import Recognition, Standing, continued, resume
-from ...values import Event, Mode, Transport
+from ...values import Event, Mode, Principal, Transport
 from ...wire import block_forms, enveloping, frame_forms
 from .tables import Seat, Table
 
@@ -64,7 +64,7 @@ class Judgement:
     Finds out where the topics of a set continue, which may take until they have documents.
 
     ``then`` is told; not before ``begin`` has returned None. Meanwhile it listens to all of them, so that they are
-    polled and none is forgotten.
+    polled and none is forgotten. ``refusals``: what the client may not have any more, by the places of topics.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Judgement:
         self._watches: list[Watch] = []
         self._recognition: Recognition | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self.refusals: dict[int, Refusal] = {}
 
     def begin(self) -> list[Standing] | None:
         """Return where each topic continues if that is clear; otherwise begin to wait."""
@@ -110,6 +111,10 @@ class Judgement:
             watch.channel.stop_waiting(watch)
         self._watches.clear()
 
+    def deny(self, principal: Principal, refusal: Refusal) -> None:
+        """Take note that the client may not have any more what it may have as this principal only."""
+        self.refusals |= {at: refusal for at, seat in enumerate(self._seats) if seat.principal is principal}
+
     def _patience(self, seat: Seat) -> float:
         """How long a topic may take to get its first document."""
         return seat.channel.status.since + RECOGNITION_PATIENCE - self._clock.wall()
@@ -130,7 +135,8 @@ class Judgement:
         self._look()
 
     def _refused(self, watch: Watch, refusal: Refusal) -> None:
-        """A topic that the upstream does not show after all is not waited for; who joins it is told."""
+        """A topic that this client is not shown after all is not waited for; it is told when others are joined."""
+        self.refusals[watch.index] = refusal
         watch.channel.stop_waiting(watch)
         self._woken(watch)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from aiohttp import web
 
@@ -32,6 +33,8 @@ from .replies import JSON, VARY, Reply, whole
 from .shared import Judgement, Watch, addressed
 from .short_poll import refusal_for, settle
 from .tables import Declined, Seat, Table
+
+_NONE: Final[Mapping[int, Refusal]] = {}
 
 # An event, and the name of its topic.
 Told = tuple[Event, str]
@@ -78,12 +81,14 @@ class SharedQuestion:
         self._declined = [*table.declined]
         self._fields = {"Vary": VARY, "Cache-Control": "no-store", **fields}
 
-    def stand(self, standings: Sequence[Standing]) -> None:
-        """Begin from here."""
+    def stand(self, standings: Sequence[Standing], refusals: Mapping[int, Refusal] = _NONE) -> None:
+        """Begin from here; ``refusals``: of what cannot be had since the client came, by the places of topics."""
         self.places = [
-            Place(seat, standing.cursor, standing.is_over)
-            for seat, standing in zip(self.table.seats, standings, strict=True)
+            Place(seat, standing.cursor, standing.is_over or at in refusals)
+            for at, (seat, standing) in enumerate(zip(self.table.seats, standings, strict=True))
         ]
+        for at, refusal in refusals.items():
+            self.decline(self.table.seats[at].channel, refusal)
         for place in self.places:
             if place.cursor == "now":
                 place.go_to_head()
@@ -152,8 +157,9 @@ class SharedParked(ParkedConnection):
 
     def judged(self, standings: list[Standing]) -> None:
         """Go on, now that it is clear where the topics continue."""
+        refusals = {} if self._judgement is None else self._judgement.refusals
         self._judgement = None
-        self._question.stand(standings)
+        self._question.stand(standings, refusals)
         reply = self._question.answer(is_over=False)
         if reply is not None:
             self.send(reply)

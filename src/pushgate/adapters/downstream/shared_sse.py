@@ -93,9 +93,10 @@ class EventConnection:
 
     def join(self, standings: list[Standing]) -> None:
         """Follow every topic from where it stands."""
-        self._judgement = None
-        for seat, standing in zip(self._table.seats, standings, strict=True):
-            if refusal := seat.channel.denial() or ended(seat.principal, now=self._clock.wall()):  # since it came
+        refusals = {} if self._judgement is None else self._judgement.refusals  # since it came
+        self._judgement, now = None, self._clock.wall()
+        for at, (seat, standing) in enumerate(zip(self._table.seats, standings, strict=True)):
+            if refusal := refusals.get(at) or seat.channel.denial() or ended(seat.principal, now=now):
                 self.collect(self._form(seat.channel.problem(refusal), seat.channel.name.text), is_change=False)
                 continue
             self._position.move(0, standing.weight, standing.number)
@@ -125,19 +126,16 @@ class EventConnection:
         """A topic is made differently now, so this is another set."""
         self._position.scope = self._table.scope
 
-    def end(self, subscription: Subscription) -> None:
-        """Let go of a topic that has told everything."""
-        self._drop(subscription)
-
     def turn_away(self, subscription: Subscription, refusal: Refusal) -> None:
         """Let go of a topic that the client may not follow any more, and forget that it has a document."""
         channel = subscription.channel
         self.collect(self._form(channel.problem(refusal), channel.name.text), is_change=False)
         self._position.move(subscription.weight, 0, 0)
         subscription.weight = 0
-        self._drop(subscription)
+        self.end(subscription)
 
-    def _drop(self, subscription: Subscription) -> None:
+    def end(self, subscription: Subscription) -> None:
+        """Let go of a topic that has told everything."""
         if subscription in self._subscriptions:
             del self._subscriptions[subscription]
             subscription.leave()
@@ -225,6 +223,8 @@ class EventConnection:
 
     def revoke(self, principal: Principal, refusal: Refusal) -> None:
         """End the topics that the client may follow as this principal only."""
+        if self._judgement is not None:
+            self._judgement.deny(principal, refusal)
         for subscription in [one for one in self._subscriptions if one.principal is principal]:
             subscription.refuse(refusal)
         self.parting = self.parting if self._subscriptions else parting_of(refusal)

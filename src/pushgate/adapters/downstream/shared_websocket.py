@@ -247,7 +247,8 @@ class SharedSocket:
         desk, stay = self._desk, self._stay
         if not desk.keeper.names:
             raise BadRequest("nobody is asked here who they are")
-        visitor = await desk.keeper.hear(stay.visitor, desk.keeper.names, message.token, is_renewal=True)
+        is_known = bool(stay.visitor.principals)
+        visitor = await desk.keeper.hear(stay.visitor, desk.keeper.names, message.token, is_renewal=is_known)
         desk.door.charge_owner(self, visitor.principals.values())
         if self._conversation.is_open:
             stay.renew(self, visitor)
@@ -257,9 +258,10 @@ class SharedSocket:
 
     def _follow_as(self, subscription: SocketSubscription, visitor: Visitor) -> None:
         """Go on with a topic as it is for a visitor who has proved something else, or end it."""
-        wish = Wish(subscription.channel.name.text, emit=subscription.mode)
+        before = subscription.channel.name
+        wish = Wish(before.text, emit=subscription.mode)
         try:
-            seat = self._desk.host.seat(wish, self.transport_name, visitor)
+            seat = self._desk.host.seat(wish, self.transport_name, visitor, instead_of=before)
         except Refusal as refusal:
             subscription.refuse(refusal)
             return

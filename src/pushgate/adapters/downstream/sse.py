@@ -95,6 +95,7 @@ class EventStream(Subscriber):
             self.send(self.form(self.channel.problem(refusal), self.channel.name.text))
             self.parting = parting_of(refusal)
             self._transport.close()
+            self.send = _nothing_more  # a client that reads late would be told what came after
 
     # What the transport says.
 
@@ -109,6 +110,10 @@ class EventStream(Subscriber):
             self._transport = None
             self._hub.exit(self)
             self.channel.leave(self)
+
+
+def _nothing_more(data: bytes) -> None:
+    """Where events go that the client may not have any more."""
 
 
 def _not_yet(data: bytes) -> None:

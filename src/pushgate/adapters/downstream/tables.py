@@ -71,10 +71,14 @@ class Host:
         self._hub = hub
         self._keeper = keeper
 
-    def seat(self, wish: Wish, transport: Transport, visitor: Visitor) -> Seat:
-        """Return a topic that can be followed now; raises the Refusal of one that cannot."""
+    def seat(self, wish: Wish, transport: Transport, visitor: Visitor, *, instead_of: TopicName | None = None) -> Seat:
+        """
+        Return a topic that can be followed now; raises the Refusal of one that cannot.
+
+        ``instead_of``: the same one as it was for somebody else, which is let go for it.
+        """
         route, name, caller = self.find(wish.topic, visitor)
-        seat = self._admit(route, name, wish, transport, caller.principal)
+        seat = self._admit(route, name, wish, transport, caller.principal, instead_of=instead_of)
         visitor.check_mode(seat.principal, seat.mode, route.modes[0])
         return seat
 
@@ -141,11 +145,18 @@ class Host:
         return Table((*seats.values(),), (*declined.values(),))
 
     def _admit(
-        self, route: Route | ViewRoute, name: TopicName, wish: Wish, transport: Transport, principal: Principal | None
+        self,
+        route: Route | ViewRoute,
+        name: TopicName,
+        wish: Wish,
+        transport: Transport,
+        principal: Principal | None,
+        *,
+        instead_of: TopicName | None = None,
     ) -> Seat:
         mode = read_mode(wish.emit, route.modes)
         check_offered(transport, route.transports)
-        channel = self._hub.channel(route, name, principal=principal)
+        channel = self._hub.channel(route, name, principal=principal, instead_of=instead_of)
         if refusal := channel.denial():
             raise refusal
         return Seat(channel, mode, wish.cursor, principal)

@@ -12,10 +12,13 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
+import structlog
 from aiohttp import web
 
 from .certificates import Certificates
 from .handover import BACKLOG, give_back
+
+log = structlog.get_logger()
 
 # Who has not shaken hands by then does not mean to: a browser on a slow line takes a second or two.
 HANDSHAKE_TIMEOUT = 10.0
@@ -66,9 +69,18 @@ class Handshakes:
         except OSError:  # no TLS, nothing in common, too slow, or gone; ssl.SSLError is an OSError
             transport.abort()
             return
+        except Exception:  # what one connection runs into must not end all others
+            log.exception("handshake.crashed")
+            transport.abort()
+            return
         finally:
             self._under_way.discard(transport)
-        if secured is not None and not secured.is_closing():
+        if secured is not None:
+            asyncio.get_running_loop().call_soon(self._hand_on, secured, early)
+
+    def _hand_on(self, secured: asyncio.Transport, early: _Early) -> None:
+        """Have aiohttp read the first request, of which some may have come already."""
+        if not secured.is_closing():
             secured.set_write_buffer_limits(high=BUFFERED_BYTES)
             give_back(secured, self._server, bytes(early.data))
 

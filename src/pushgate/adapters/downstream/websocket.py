@@ -170,7 +170,8 @@ class WebSocketStream(Subscriber):
         if not self._conversation.is_open:
             return
         try:
-            seat = desk.host.seat(Wish(self.channel.name.text, emit=self.mode), "websocket", visitor)
+            before = self.channel.name
+            seat = desk.host.seat(Wish(before.text, emit=self.mode), "websocket", visitor, instead_of=before)
         except Refusal as refusal:
             self.refuse(refusal)
             return
