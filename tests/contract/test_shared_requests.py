@@ -206,9 +206,13 @@ async def test_a_topic_that_is_denied_later_is_let_go(gateway: Running, backend:
         await client.follow({"/t/1": {"n": 1}})
 
 
-async def test_a_parked_long_poll_hears_of_a_denial_once(gateway: Running, backend: Shelf) -> None:
+async def test_a_parked_long_poll_hears_of_a_denial_once(backend: Shelf) -> None:
     """At once, since it is news; after that the others are waited for as if it had never been asked for."""
-    async with SharedPoll(gateway.base, replicas_of(["/mine/1", "/t/1"])) as client:
+    seldom = route(share="identity", forward={"headers": ["Authorization"]}, poll={"every": "1s"})
+    async with (
+        running_gateway(backend.url, ROUTES | {"/mine/{n}": seldom}) as gateway,
+        SharedPoll(gateway.base, replicas_of(["/mine/1", "/t/1"])) as client,
+    ):
         await client.connect()
         await client.follow({"/mine/1": {"n": 0}, "/t/1": {"n": 0}})
         denied = asyncio.create_task(client.hear("problem"))
