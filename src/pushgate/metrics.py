@@ -264,8 +264,9 @@ class _Certificates(Collector):
         self._expiries = expiries
 
     def collect(self) -> Iterator[Metric]:
-        name, text = "pushgate_certificate_expiry_timestamp_seconds", "When the certificate in use ends."
-        family = GaugeMetricFamily(name, text, labels=["file"])
+        family = GaugeMetricFamily(
+            "pushgate_certificate_expiry_timestamp_seconds", "When the certificate in use ends.", labels=["file"]
+        )
         for file, at in self._expiries().items():
             family.add_metric([file], at)
         yield family
