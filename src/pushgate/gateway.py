@@ -210,7 +210,8 @@ class Gateway:
         is_secure = self.certificates.context is not None
         handshakes = Handshakes(server, self.certificates, tasks) if is_secure else None
         self.address = await _serve(stack, server, public, handshakes)
-        self.admin_address = await _serve(stack, web.Server(admin, access_log=None), private)
+        operating = Server(admin, access_log=None, handler_cancellation=False)  # what is ordered is done
+        self.admin_address = await _serve(stack, operating, private)
         log.info("gateway.listening", address=self.address, admin=self.admin_address)
 
     def _admin(self, hub: Hub, departures: Departures, reloads: Reloads) -> Admin:

@@ -22,6 +22,7 @@ _HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "te", "trai
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _NOT_IN_A_PATH = re.compile(r"[\s\x00-\x1f\x7f?#\\]")
+_QUERY = re.compile(r"\?.+", re.DOTALL)
 _NOT_IN_A_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BRACES = re.compile(r"\{[^}]*\}?|\}")
 
@@ -89,6 +90,7 @@ def path_of(value: object) -> str:
     if not text.startswith("/"):
         raise ValueError(f"`{text}` must begin with a slash")
     if _NOT_IN_A_PATH.search(text):
+        text = _QUERY.sub("?…", text)  # which may hold a key
         raise ValueError(f"`{text}` holds a space, a backslash, `?` or `#`; percent-encode it, or use `query:`")
     if any(unquote(segment) in (".", "..") for segment in text.split("/")):
         raise ValueError(f"`{text}` has `.` or `..` as a segment; write the path without it")

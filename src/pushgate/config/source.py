@@ -26,6 +26,9 @@ _WORDS: dict[str, Scalar] = {
 _INTEGER = re.compile(r"[-+]?[0-9]{1,100}|0o[0-7]{1,100}|0x[0-9a-fA-F]{1,100}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
+# What PyYAML says of a value that begins like an alias or a tag. It may be a password, so it is not repeated.
+_UNDEFINED = re.compile(r"(undefined (?:alias|tag handle)) .*", re.DOTALL)
+
 
 class Malformed(Exception):
     """The text is no usable YAML at all; nothing else can be said about it."""
@@ -71,6 +74,7 @@ def _compose(text: str) -> yaml.Node | None:
         mark = error.problem_mark or error.context_mark
         where = Mark(1, 1) if mark is None else Mark(mark.line + 1, mark.column + 1)
         words = (error.problem or error.context or "cannot be read").replace("character '\\t'", "a tab")
+        words = _UNDEFINED.sub(r"\1", words)
         raise Malformed(where, f"no valid YAML: {words.removeprefix('but ')}{_remedy(words)}") from None
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
@@ -87,6 +91,8 @@ def _remedy(words: str) -> str:
         return "; indent with spaces"
     if "mapping values are not allowed" in words:
         return "; quote a value that holds `: `"
+    if "undefined" in words:
+        return f"; quote a value that begins with `{'*' if 'alias' in words else '!'}`"
     if "another document" in words:
         return "; remove the line `---` or what follows it"
     return ""
@@ -142,7 +148,8 @@ class _Builder:
 
     def _value(self, node: yaml.Node) -> Scalar:
         if node.tag not in {_TEXT, _PLAIN, _MERGE}:
-            self._problems.append((_mark(node), f"the tag {node.tag} means nothing here; remove it"))
+            message = "a tag means nothing here; remove it, or quote a value that begins with `!`"
+            self._problems.append((_mark(node), message))
         text = self._interpolated(node)
         return scalar_of(text) if node.tag == _PLAIN and text == node.value else text
 

@@ -5,6 +5,7 @@ Who a request comes from: what it shows of its client is read here, and only if 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import TypeAlias
 
 from aiohttp import web
@@ -17,7 +18,7 @@ from ...auth.visitor import Visitor
 from ...config.server import Server
 from ...errors import Reloaded
 from ...identity import cookies_of
-from ...peers import FORWARDING, Client, Peers, Scheme
+from ...peers import FORWARDING, NEIGHBOURS_REMEMBERED, Client, Peers, Scheme
 from ...routes import Route
 from ...views import ViewRoute
 
@@ -40,6 +41,7 @@ class Lobby:
         forwards = [route_of(entry).config.forward for entry in entries]
         self._settings = settings
         self._peers = Peers(settings.trusted_proxies)
+        self._neighbour = lru_cache(maxsize=NEIGHBOURS_REMEMBERED)(partial(self._peers.client, fields={}))
         self._headers = {name.lower() for forward in forwards for name in forward.headers}
         self._cookies = {name for forward in forwards for name in forward.cookies}
 
@@ -84,7 +86,7 @@ class Lobby:
         """Return where a request comes from, and how."""
         scheme: Scheme = "https" if request.secure else "http"
         if not self._settings.trusted_proxies:
-            return self._peers.client((request.remote,), scheme, {})
+            return self._neighbour((request.remote,), scheme)
         return self._peers.client((request.remote,), scheme, _forwarding(request))
 
     def peer(self, request: web.BaseRequest) -> tuple[bool, str | None]:
