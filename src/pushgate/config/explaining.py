@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from .finding import did_you_mean
+from .hidden import is_credential
 from .report import Report
 from .scalars import kind_of
 from .section import Section, keys_of
@@ -66,7 +67,8 @@ def _report_value(report: Report, path: Path, kind: str, context: dict[str, Any]
     if is_key:
         report.add_key(path, message)
     else:
-        report.add_value(path, (kind not in _WANTED and _quoted(value)) or message)
+        is_secret = any(is_credential(str(step)) for step in path)
+        report.add_value(path, (kind not in _WANTED and not is_secret and _quoted(value)) or message)
 
 
 def _quoted(value: Plain) -> str | None:

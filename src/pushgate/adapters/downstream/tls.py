@@ -23,8 +23,9 @@ log = structlog.get_logger()
 # Who has not shaken hands by then does not mean to: a browser on a slow line takes a second or two.
 HANDSHAKE_TIMEOUT = 10.0
 
-# What is still on its way when a connection is closed, and the client's own goodbye, may take so long.
-SHUTDOWN_TIMEOUT = 10.0
+# What is still on its way when a connection is closed, and the client's own goodbye, may take so long: a document of
+# 3 MB over a slow line, which nobody above TLS can see. Who does not read is found out sooner by others.
+SHUTDOWN_TIMEOUT = 30.0
 
 # What waits in the TLS layer for a client that reads slowly, as in a plain socket; a stream sets its own.
 BUFFERED_BYTES = 64 * 1024
