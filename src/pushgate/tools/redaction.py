@@ -100,6 +100,8 @@ def _secrets_of_hidden(text: str) -> Iterator[str]:
     parts = urlsplit(text)
     yield from (value for _, value in _FORM_FIELD.findall(parts.query))
     yield from filter(None, (parts.username, parts.password))
+    if parts.password:
+        yield b64encode(f"{unquote(parts.username or '')}:{unquote(parts.password)}".encode()).decode()
 
 
 class Veil:
