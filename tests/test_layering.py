@@ -96,7 +96,7 @@ INSIDE = {
         "hints",
         "adapting",
     ],
-    "tools": ["planning", "probing", "redaction", "narration", "recordings", "tracing", "falsity", "replaying"],
+    "tools": ["planning", "probing", "narration", "redaction", "recordings", "tracing", "falsity", "replaying"],
 }
 
 # Pure modules know neither the network nor the time nor chance.

@@ -96,8 +96,12 @@ class Tattler(Double):
 # What everybody sends.
 _BORING = {"host", "user-agent", "accept", "accept-encoding", "content-type", "content-length"}
 
+# So long that a text which is cut behind 200 characters is cut in the middle of a credential.
+_PADDED = 175
+
 
 def _account(asked: Asked) -> str:
-    """Return what is told: what is worth something comes first, since long texts are cut."""
+    """Return all that is worth something, where it is read, and once more where long texts are cut."""
     shown = {name: value for name, value in asked.headers.items() if name not in _BORING}
-    return json.dumps({**shown, "path": asked.path, "body": asked.body.decode(errors="replace")})
+    told = json.dumps({"path": asked.path, **shown, "body": asked.body.decode(errors="replace")})
+    return f"{told:.<{_PADDED}}{' '.join(shown.values())}"

@@ -24,6 +24,7 @@ from ..config.upstreams import Upstream
 from ..documents.changes import Change
 from ..errors import PollError
 from ..feed import Feed
+from ..identity import cookies_of
 from ..metrics import Metrics
 from ..poller import Means
 from ..routes import Route, TopicName
@@ -36,35 +37,49 @@ from ..values import UpstreamRequest, Validators
 # Told of every exchange with an upstream: what was asked, what came of it, and in how many seconds.
 Heard = Callable[[UpstreamRequest, Reply | PollError, float], None]
 
+# Told what credentials have added to a request: nobody is shown that, also if the upstream repeats it.
+Added = Callable[[str], None]
+
 
 class HeardLine(Line):
-    """The line to one upstream, with somebody who listens; credentials are added behind that, and not heard."""
+    """The line to one upstream, with somebody who listens; what credentials add to a request is no part of it."""
 
     def __init__(
-        self, name: str, upstream: Upstream, clock: Clock, gate: Gate, refreshed: Refreshed, heard: Heard
+        self, name: str, upstream: Upstream, clock: Clock, gate: Gate, refreshed: Refreshed, heard: Heard, added: Added
     ) -> None:
         super().__init__(name, upstream, clock, gate, refreshed)
         self._clock = clock
         self._heard = heard
+        self._added = added
 
     async def ask(self, request: UpstreamRequest) -> Reply:
         began = self._clock.now()
         try:
-            reply = await super().ask(request)
+            reply = await self._ask(request)
         except PollError as error:
             self._heard(request, error, self._clock.now() - began)
             raise
         self._heard(request, reply, self._clock.now() - began)
         return reply
 
+    async def _ask(self, request: UpstreamRequest) -> Reply:
+        async def send(signed: UpstreamRequest) -> Reply:
+            for field in set(signed.headers) - set(request.headers):
+                self._added(field[1])
+            return await self._exchange(signed)
+
+        return await (self._exchange(request) if self._credentials is None else self._credentials(request, send))
+
 
 class HeardFetch(HttpFetch):
     """The gateway's client, on lines that are listened to."""
 
-    def __init__(self, route: Route, clock: Clock, gates: dict[str, Gate], refreshed: Refreshed, heard: Heard) -> None:
+    def __init__(
+        self, route: Route, clock: Clock, gates: dict[str, Gate], refreshed: Refreshed, heard: Heard, added: Added
+    ) -> None:
         super().__init__({}, clock, gates=gates, refreshed=refreshed)
         self._lines = {
-            name: HeardLine(name, upstream, clock, gates[name], refreshed, heard)
+            name: HeardLine(name, upstream, clock, gates[name], refreshed, heard, added)
             for name, upstream in route.upstreams.items()
         }
 
@@ -78,6 +93,7 @@ class Trial:
         self.clock = clock
         self.trace = Trace()
         self.changes: list[Change] = []  # of the latest poll
+        self.credentials: set[str] = set()  # what was shown to upstreams, and is shown to nobody else
         self.feed: Feed  # while it runs
         self._settled = settled
         route.recipe = TracedRecipe(route.config, self.trace)
@@ -90,7 +106,9 @@ class Trial:
         clock, metrics = self.clock, Metrics()
         async with AsyncExitStack() as stack:
             gates = {name: Gate(name, each, clock, metrics) for name, each in self.route.upstreams.items()}
-            http = await stack.enter_async_context(HeardFetch(self.route, clock, gates, self._refreshed, self._heard))
+            http = await stack.enter_async_context(
+                HeardFetch(self.route, clock, gates, self._refreshed, self._heard, self._added)
+            )
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             sources = Sources(http, gates, clock, tasks)
 
@@ -140,6 +158,9 @@ class Trial:
             lines.append(f"it says: {cut(answer.body.decode(errors='replace'))}")
         self.trace.note("answer", *lines)
         self.trace.format = self._format_of(answer)
+
+    def _added(self, value: str) -> None:
+        self.credentials |= {value, *cookies_of(value).values()}
 
     def _request_lines(self, request: UpstreamRequest) -> list[str]:
         lines = [

@@ -205,6 +205,7 @@ class _Printer:
         first = self._polls == 0
         self._polls += 1
         self._changes += len(trial.changes)
+        self._veil.learn(trial.credentials)
         told = self._veil(account(self._target, trial))
         self.is_good = told["outcome"] not in ("failed", "denied") or (self._watches and self.is_good)
         if not first:

@@ -50,10 +50,14 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+# Between the beginning of a text and its length.
+CUT = " … ("
+
+
 def cut(text: str) -> str:
     """Return the beginning of a text in one line, and say how long it is."""
     line = " ".join(text[: 2 * PREVIEW].split())
-    return line if len(line) <= PREVIEW and len(text) <= 2 * PREVIEW else f"{line[:PREVIEW]} … ({len(text):,})"
+    return line if len(line) <= PREVIEW and len(text) <= 2 * PREVIEW else f"{line[:PREVIEW]}{CUT}{len(text):,})"
 
 
 def preview(value: Document) -> str:

@@ -22,6 +22,7 @@ from pydantic import BaseModel, SecretStr
 from ..config.credentials import BasicCredentials, texts_of
 from ..config.hidden import Hidden, hide_credentials, is_credential, redact
 from ..config.scalars import REDACTED
+from .narration import CUT
 
 # Shorter ones would hide half of what is shown, and are no secrets.
 _MIN_LENGTH = 5
@@ -108,11 +109,21 @@ class Veil:
     """Hides secrets in what is shown: as they are, without ``Bearer``, and as JSON, URLs and forms write them."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
+        self._known: set[str] = set()
+        self._forms: list[str] = []  # the longest first
+        self._any: re.Pattern[str] | None = None
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Hide these, too."""
         whole = {*secrets}
         known = {each for each in whole | {_CREDENTIAL_VALUE.sub("", one) for one in whole} if len(each) >= _MIN_LENGTH}
-        forms = {form for secret in known for form in (secret, _in_json(secret), quote(secret, ""), quote_plus(secret))}
-        longest_first = sorted(forms, key=len, reverse=True)
-        self._any = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        if known <= self._known:
+            return
+        self._known |= known
+        forms = {form for one in self._known for form in (one, _in_json(one), quote(one, ""), quote_plus(one))}
+        self._forms = sorted(forms, key=len, reverse=True)
+        self._any = re.compile("|".join(map(re.escape, self._forms)))
 
     def __call__(self, value: Any) -> Any:
         """Return a text, or a JSON value with all its texts, without the secrets."""
@@ -120,13 +131,25 @@ class Veil:
             return value
         match value:
             case str():
-                return self._any.sub(REDACTED, value)
+                return self._without_beginning(self._any.sub(REDACTED, value))
             case dict():
                 return {self(name): self(inner) for name, inner in value.items()}
             case list() | tuple():
                 return [self(inner) for inner in value]
             case _:
                 return value
+
+    def _without_beginning(self, text: str) -> str:
+        """Hide the beginning of a secret in which a text was cut."""
+        shown, mark, rest = text.rpartition(CUT)
+        fitting = (
+            length
+            for form in self._forms
+            for length in range(min(len(form), len(shown)), _MIN_LENGTH - 1, -1)
+            if shown.endswith(form[:length])
+        )
+        length = max(fitting, default=0) if mark else 0
+        return f"{shown[:-length]}{REDACTED}{mark}{rest}" if length else text
 
 
 def _in_json(text: str) -> str:

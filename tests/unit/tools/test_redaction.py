@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pushgate.config.gateway import Gateway
+from pushgate.tools.narration import PREVIEW, cut
 from pushgate.tools.redaction import Veil, secrets_of, shown_body, shown_fields, shown_url
 
 
@@ -78,3 +79,13 @@ def test_the_veil_hides_a_secret_wherever_it_turns_up() -> None:
     assert veil({"a b/c d": [1, None, 'pass"word']}) == {"••••": [1, None, "••••"]}
     assert Veil(["Bearer eyJhbGci"])("eyJhbGci, Bearer eyJhbGci") == "••••, ••••"
     assert Veil([])("anything") == "anything"
+    veil = Veil(["known"])
+    veil.learn(["Bearer new-token"])
+    assert veil("known, new-token, other") == "••••, ••••, other"
+
+
+def test_the_veil_hides_a_secret_that_was_cut() -> None:
+    """Its beginning stands right before the place at which the text ends."""
+    veil, before = Veil(["a-long-token", "another"]), "x" * (PREVIEW - 8)
+    assert veil(cut(f"{before} a-long-token")) == f"{before} •••• … ({PREVIEW + 5})"
+    assert veil(cut("x" * 200)) == cut("x" * 200)
