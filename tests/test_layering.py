@@ -39,6 +39,7 @@ PURE = [
     "rations",
     "writes",
     "readings",
+    "places",
     "forwarding",
     "routes",
     "views",

@@ -39,7 +39,8 @@ class Answer:
     a 304 confirms it that does not say. ``modified_at``: when the document last changed as
     the upstream tells it, since the epoch by our clock. ``link_next``: the URL of a Link header with rel=next.
     ``value`` and ``ttl``: what was read of the body already, where that took more than one answer or is only a part of
-    one. ``verdict``: what it means, if not its status says so.
+    one. ``verdict``: what it means, if not its status says so. ``is_redirected``: it is that of
+    another URL than the one that was asked first.
     """
 
     status: int
@@ -56,6 +57,7 @@ class Answer:
     value: Json | Literal[Unread.UNREAD] = UNREAD
     ttl: float | None = None
     verdict: Literal["gone", "keep"] | None = None
+    is_redirected: bool = False
 
     @property
     def is_over_quota(self) -> bool:

@@ -11,11 +11,11 @@ Rule 4: all else stays as it was written, in its order, field by field.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote_plus, urlsplit
 
 from .errors import BadRequest, UpstreamFailed
+from .places import Backend, as_seen
 
 Fields = tuple[tuple[str, str], ...]
 RawFields = tuple[tuple[bytes, bytes], ...]
@@ -35,7 +35,15 @@ _HOP_BY_HOP = frozenset(
 # What is said anew about every request; 100 (Continue) is pushgate's to say, since old backends do not know it.
 _SAID_ANEW = frozenset(["host", "content-length", "expect", "forwarded", "x-forwarded-for", "x-forwarded-proto"])
 _SAID_ANEW_TOO = frozenset(["x-forwarded-host"])
-_OF_PROXIES = frozenset(["x-real-ip", "x-client-ip", "x-forwarded-port", "x-forwarded-server", "x-forwarded-prefix"])
+
+# By these, some backends go instead of the path, which is what has been looked at.
+_OTHER_PATHS = frozenset(["x-original-url", "x-original-uri", "x-rewrite-url"])
+
+# And by these, instead of the method.
+_OTHER_METHODS = frozenset(["x-http-method-override", "x-http-method", "x-method-override"])
+
+# What proxies say of a client; so are all that begin with X-Forwarded.
+_OF_PROXIES = frozenset(["x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip"])
 
 # An upgrade to another form of HTTP would be a way round everything that is said here.
 _HTTP_AGAIN = re.compile(r"h2c?|h3|tls|http", re.IGNORECASE)
@@ -112,6 +120,11 @@ def _contradiction(lengths: Sequence[str], codings: Sequence[str]) -> str | None
     return None
 
 
+def other_methods(fields: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Return the methods that a backend may take a request to have, besides the one that it has."""
+    return frozenset(value.strip(" \t").upper() for name, value in fields if _plain(name) in _OTHER_METHODS)
+
+
 def upgrade_of(fields: Iterable[tuple[str, str]]) -> str | None:
     """Return the protocol that a client asks to speak instead; None if it does not, or if that must not be."""
     pairs = [(name.lower(), value.strip(" \t")) for name, value in fields]
@@ -139,10 +152,11 @@ def request_fields(
         raise BadRequest("a header field holds bytes that are not UTF-8")
     if sum(value.lower().count(f" {NAME}") for name, value in fields if name.lower() == "via") >= MAX_PASSES:
         raise UpstreamFailed("the request runs in circles: the backend that it is passed on to is this gateway")
-    ended = _HOP_BY_HOP | _SAID_ANEW | _SAID_ANEW_TOO | named_by_connection(fields) | withheld.headers
+    ended = _HOP_BY_HOP | _SAID_ANEW | _SAID_ANEW_TOO | _OTHER_PATHS
+    ended |= set(map(_plain, named_by_connection(fields) | withheld.headers))
+    kept = [(name, value) for name, value in fields if _plain(name) not in ended]
     if not arrival.is_trusted:
-        ended |= _OF_PROXIES
-    kept = [(name, value) for name, value in fields if name.lower().replace("_", "-") not in ended]
+        kept = [(name, value) for name, value in kept if not _is_of_proxies(_plain(name))]
     if withheld.has_tokens:
         kept = list(_without_tokens(kept))
     said = [("X-Forwarded-For", address)] if (address := _addresses(fields, arrival)) else []
@@ -154,6 +168,14 @@ def request_fields(
     if upgrade is not None:
         said += [("Connection", "Upgrade"), ("Upgrade", upgrade)]
     return (*kept, *said)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _is_of_proxies(name: str) -> bool:
+    return name in _OF_PROXIES or name.startswith("x-forwarded")
 
 
 def _addresses(fields: Iterable[tuple[str, str]], arrival: Arrival) -> str:
@@ -170,12 +192,13 @@ def _host(fields: Iterable[tuple[str, str]], arrival: Arrival) -> str:
 def _without_tokens(fields: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Leave out what only pushgate gives out or reads; a field of which nothing is left goes, too."""
     for name, value in fields:
+        kept = value
         if name.lower() == "cookie":
-            value = _without(value, ";", _TICKET_COOKIE)
+            kept = _without(value, ";", _TICKET_COOKIE)
         elif name.lower() == "sec-websocket-protocol":
-            value = _without(value, ",", _TOKEN_PROTOCOL)
-        if value:
-            yield name, value
+            kept = _without(value, ",", _TOKEN_PROTOCOL)
+        if kept or not value:
+            yield name, kept
 
 
 def _without(value: str, separator: str, beginning: str) -> str:
@@ -184,36 +207,7 @@ def _without(value: str, separator: str, beginning: str) -> str:
     return value if len(kept) == len(parts) else separator.join(kept).strip(" \t")
 
 
-def query_without(query: str, names: Collection[str]) -> str:
-    """Return a query without some of its parameters; all others stay as they are written."""
-    if not names or not query:
-        return query
-    return "&".join(pair for pair in query.split("&") if unquote_plus(pair.partition("=")[0]) not in names)
-
-
 # The way back.
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """
-    What a backend calls itself in its answers: its origins, and the path before all of its own.
-
-    ``base_path`` is the one that clients see instead. ``keeps_cookies``: its cookies are none of the clients' business.
-    """
-
-    origins: frozenset[str]
-    path: str = ""
-    base_path: str = ""
-    keeps_cookies: bool = False
-
-
-def backend_at(url: str, *, alias: str | None, base_path: str, keeps_cookies: bool) -> Backend:
-    """Return what is known of the backend at a URL; ``alias`` is the name that it is called by (``host:``)."""
-    parts = urlsplit(url)
-    names = [parts.netloc, *([alias] if alias else [])]
-    origins = frozenset(f"{scheme}://{name}".lower() for scheme in ("http", "https") for name in names)
-    return Backend(origins, parts.path.rstrip("/"), base_path, keeps_cookies)
 
 
 def answer_fields(fields: RawFields, backend: Backend, *, version: str, upgrade: str | None = None) -> RawFields:
@@ -231,7 +225,7 @@ def answer_fields(fields: RawFields, backend: Backend, *, version: str, upgrade:
     ended = _HOP_BY_HOP | named_by_connection(texts) | {"content-length"}
     if backend.keeps_cookies:
         ended |= {"set-cookie", "set-cookie2"}
-    kept = [(name, _as_seen(name, value, backend)) for name, value in texts if name.lower() not in ended]
+    kept = [(name, as_seen(name, value, backend)) for name, value in texts if name.lower() not in ended]
     kept.append(("Via", f"{version} {NAME}"))
     if upgrade is not None:
         kept += [("Connection", "Upgrade"), ("Upgrade", upgrade)]
@@ -241,52 +235,3 @@ def answer_fields(fields: RawFields, backend: Backend, *, version: str, upgrade:
 def length_of(fields: RawFields) -> int | None:
     """Return what an answer says that its body has, in bytes; None if it says nothing."""
     return next((int(value) for name, value in fields if name.lower() == b"content-length"), None)
-
-
-def _as_seen(name: str, value: str, backend: Backend) -> str:
-    """Return a field as it is true for clients, if it tells where something is."""
-    match name.lower():
-        case "location" | "content-location":
-            return _place(value, backend)
-        case "set-cookie":
-            return _cookie(value, backend)
-        case _:
-            return value
-
-
-def _place(location: str, backend: Backend) -> str:
-    """Return a place at the backend as a path of the gateway; any other place is where it is."""
-    match = re.match(r"(https?://[^/?#]*)(.*)", location, re.IGNORECASE | re.DOTALL)
-    if match is not None and match[1].lower() not in backend.origins:
-        return location
-    path = match[2] or "/" if match is not None else location
-    if not path.startswith("/") or path.startswith("//"):
-        return location  # relative to where it is read
-    if not _is_below(path, backend.path) or (backend.base_path and _is_below(path, backend.base_path)):
-        return location
-    return backend.base_path + path[len(backend.path) :]
-
-
-def _cookie(cookie: str, backend: Backend) -> str:
-    """Return a cookie that the client gets back for the gateway's paths: without the backend's name and path."""
-    pair, *attributes = cookie.split(";")
-    kept = [pair]
-    for attribute in attributes:
-        name, equals, value = attribute.partition("=")
-        word, path = name.strip().lower(), value.strip()
-        if word == "domain" and _is_own_domain(path, backend):
-            continue
-        if word == "path" and backend.path and _is_below(path, backend.path):
-            attribute = f"{name}{equals}{backend.base_path + path[len(backend.path) :] or '/'}"
-        kept.append(attribute)
-    return ";".join(kept)
-
-
-def _is_own_domain(domain: str, backend: Backend) -> bool:
-    hosts = [urlsplit(origin).hostname or "" for origin in backend.origins]
-    wanted = domain.lower().lstrip(".")
-    return any(host == wanted or host.endswith(f".{wanted}") for host in hosts)
-
-
-def _is_below(path: str, base: str) -> bool:
-    return path == base or path.startswith((f"{base}/", f"{base}?", f"{base}#"))

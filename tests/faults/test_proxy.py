@@ -133,6 +133,7 @@ class TestSendsWhatIsNoAnswer:
             b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
             b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n",
             b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n",
+            b"HTTP/1.1 099 OK\r\nContent-Length: 2\r\n\r\nok",
             b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
         ],
     )
@@ -150,6 +151,29 @@ class TestSendsWhatIsNoAnswer:
             assert (await ask(gateway, get("/"))).endswith(b"\r\n\r\nabc")
             backend.say = respond("200 OK", b"fine")
             assert (await ask(gateway, get("/"))).endswith(b"fine")
+
+    @pytest.mark.parametrize(
+        "said", [respond("200 OK", b"abc"), b"HTTP/1.1 304 Not Modified\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"]
+    )
+    async def test_more_after_a_while(self, said: bytes) -> None:
+        """On a connection that nobody uses, such as a body that a 304 has not: it is not the answer to the next one."""
+        read, written = asyncio.Event(), asyncio.Event()
+
+        async def serve(came: Came, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(said if came.target == "/first" else respond("200 OK", b"fine"))
+            if came.target == "/first":
+                await read.wait()
+                writer.write(respond("200 OK", b"evil"))
+                await writer.drain()
+                written.set()
+
+        async with passage(serve) as (backend, gateway):
+            await ask(gateway, get("/first"))
+            read.set()
+            await written.wait()
+            await gateway.metric("pushgate_build_info")  # the gateway has been at its sockets since
+            assert (await ask(gateway, get("/"))).endswith(b"fine")
+            assert [came.connection for came in backend.came] == [1, 2]
 
 
 class TestHangsUp:

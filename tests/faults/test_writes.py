@@ -21,7 +21,7 @@ from upstreams import Asked, RawBackend, raw_backend, respond
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 WRITE = {"path": "/rent/{data.id}", "headers": {"X-Id": "{data.who}"}, "form": {"id": "{data.id}"}}
 ROUTES: dict[str, Any] = {
-    "/plain": route(poll={"every": "1h"}, write={"POST": {}}),
+    "/plain": route(poll={"every": "1h"}, write={"POST": {}, "PUT": {}, "DELETE": {}}),
     "/rent": route(write={"POST": WRITE}),
     "/mine": route(share="identity", forward={"cookies": ["SID"]}, write={"POST": {}, "DELETE": {}}),
 }
@@ -231,11 +231,12 @@ class TestNeverAnswers:
             await until(lambda: len(backend.asked) == 3)
             assert len(writes(backend)) == 1
 
-    async def test_it_hangs_up(self) -> None:
-        """On a connection that was kept, too: a GET would be asked again, a write is not."""
-        async with scene(lambda asked: None if asked.line.startswith("POST") else respond()) as (backend, _, client):
+    @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+    async def test_it_hangs_up(self, method: str) -> None:
+        """On a connection that was kept, too: a GET would be asked again, a write is not, whatever its method."""
+        async with scene(lambda asked: None if asked.line.startswith(method) else respond()) as (backend, _, client):
             await client.get("/plain")
-            answer = await client.post("/plain", content="a")
+            answer = await client.request(method, "/plain", content="a")
             assert (answer.status_code, answer.json()["code"]) == (502, "upstream_failed")
             assert len(writes(backend)) == 1
 
@@ -259,6 +260,40 @@ class TestNeverAnswers:
             refused = await client.post("/plain", content="a")
             assert (refused.status_code, refused.headers["Content-Type"]) == (502, "application/problem+json")
             assert len(writes(backend)) == 1
+
+
+class TestSendsOn:
+    """A write that was done, and is answered with where to look: what comes of the looking is no news of the write."""
+
+    async def test_to_what_is_not_there(self) -> None:
+        """It is no refusal: the topic is polled, and the client is told how it is."""
+
+        def answer(asked: Asked) -> bytes:
+            if asked.line.startswith("POST"):
+                return respond("303 See Other", b"", "Location: /done")
+            return respond("404 Not Found", b"no") if asked.target == "/done" else respond()
+
+        async with scene(answer) as (backend, _, client):
+            await client.get("/plain")
+            told = await client.post("/plain", content="a")
+            assert (told.status_code, told.headers["Pushgate-Settled"]) == (404, "yes")
+            assert [asked.target for asked in backend.asked] == ["/plain", "/plain", "/done", "/plain"]
+
+    async def test_when_there_is_no_more_budget(self) -> None:
+        """It was sent, so nobody is told to send it again."""
+
+        def answer(asked: Asked) -> bytes:
+            return respond("303 See Other", b"", "Location: /done") if asked.line.startswith("POST") else respond()
+
+        spent = {"budget": {"rate": "1/h", "burst": 1, "spent": "fail"}}
+        async with (
+            raw_backend(answer) as backend,
+            running_gateway(backend.url, ROUTES, upstream={**IMPATIENT, **spent}) as gateway,
+            http_client(base_url=gateway.base) as client,
+        ):
+            told = await client.post("/plain", content="a")
+            assert told.status_code == 502 and "may have done it" in told.json()["detail"]
+            assert "Retry-After" not in told.headers and len(backend.asked) == 1
 
 
 class TestLeaves:

@@ -155,6 +155,13 @@ class TestTheRequest:
             assert (await reader.read()).endswith(b"hello")
             assert (backend.last.body, backend.last.one("expect")) == (b"abc", None)
 
+    async def test_no_go_ahead_for_who_would_not_understand(self) -> None:
+        """To a client of HTTP/1.0 it would be the answer (RFC 9110 section 10.1.1)."""
+        request = b"POST / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi"
+        async with passage() as (backend, gateway):
+            assert (await ask(gateway, request)).startswith(b"HTTP/1.1 200 ")
+            assert backend.last.body == b"hi"
+
     async def test_no_go_ahead_for_who_is_refused(self) -> None:
         async with passage(entry={"methods": "GET"}) as (backend, gateway):
             async with connection(gateway) as (reader, writer):
@@ -338,6 +345,15 @@ class TestWhatIsPassedOn:
             assert (await ask(gateway, get(target))).startswith(b"HTTP/1.1 400 ")
             assert not backend.came
 
+    @pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-HTTP-Method", "x_method_override"])
+    async def test_no_method_that_only_the_backend_sees(self, name: str) -> None:
+        """Some frameworks go by a field where it is there; `methods` counts for that, too."""
+        async with passage(entry={"methods": ["POST", "PUT"]}) as (backend, gateway):
+            for method, status in (("delete", b"405"), ("PUT", b"200")):
+                answer = await ask(gateway, get("/", f"{name}: {method}", "Content-Length: 0", method="POST"))
+                assert answer.split()[1] == status
+            assert len(backend.came) == 1
+
     async def test_the_longest_entry_counts(self) -> None:
         proxy = {"/a": {**OPEN, "methods": "GET"}, "/a/b": {**OPEN, "methods": "POST"}}
         async with passage(proxy=proxy) as (_, gateway):
@@ -366,6 +382,32 @@ class TestWhatIsPassedOn:
             assert backend.last.target == "/quotes/EUR?callback=f"
             head = await ask(gateway, get("/quotes/EUR", BEARER, method="HEAD"))
             assert head.startswith(b"HTTP/1.1 200 ") and backend.last.method == "HEAD"
+
+    async def test_tokens_for_the_route_end_here(self) -> None:
+        """Whoever the entry lets in: the backend and its logs have no use for what pushgate has asked for."""
+        staff = {**AUTH["staff"], "carriers": ["query", "ticket"]}
+        routes = {"/quotes": route(transports="sse", auth="staff", poll={"every": "1h"})}
+        async with passage(routes=routes, auth={"staff": staff}) as (backend, gateway):
+            cookies = "Cookie: pushgate_ticket_a=1; b=2"
+            assert (await ask(gateway, get(f"/quotes?x=1&access_token={'k' * 32}", cookies))).endswith(b"hello")
+            assert (backend.last.target, backend.last.one("cookie")) == ("/quotes?x=1", "b=2")
+            assert (await ask(gateway, get("/quotes/x?ticket=ST-1", cookies))).endswith(b"hello")
+            assert (backend.last.target, backend.last.one("cookie")) == ("/quotes/x?ticket=ST-1", "b=2")
+
+    async def test_a_topic_that_the_backend_takes_for_another_is_not_passed_on(self) -> None:
+        """A parameter may hold what the backend reads otherwise; the rules of the other route count then."""
+        routes = {
+            "/{kind}/{name}": route(transports="sse", auth="none", poll={"every": "1h"}),
+            "/quotes/{symbol}": route(transports="sse", auth="staff", poll={"every": "1h"}),
+            "/quotes/secret": route(auth="staff", poll={"every": "1h"}),
+        }
+        async with passage(routes=routes, auth=AUTH) as (backend, gateway):
+            for target in ("/quotes;v=1/EUR", "/Quotes/EUR", "/%2571uotes/EUR", "/-;/poll", "/quotes;/secret"):
+                assert (await ask(gateway, get(target))).startswith(b"HTTP/1.1 404 ")
+            for target in ("/quotes/Secret", "/quotes/secret;v=1", "/quotes/%2573ecret"):
+                assert (await ask(gateway, get(target, BEARER))).startswith(b"HTTP/1.1 404 ")
+            assert not backend.came
+            assert (await ask(gateway, get("/news/today"))).endswith(b"hello")
 
     async def test_preflights_are_answered_here_unless_they_are_passed_on(self) -> None:
         ask_first = get("/a", "Origin: https://app.example", "Access-Control-Request-Method: POST", method="OPTIONS")
@@ -462,6 +504,20 @@ class TestCredentials:
             await ask(gateway, get("/a?key=mine&b=1", BEARER))
             assert backend.last.target == "/a?b=1&key=ours"
 
+    @pytest.mark.parametrize(
+        ("said", "seen"),
+        [("/a/?b=1&key=ours#c", "/a/?b=1#c"), ("/a/?key=ours", "/a/"), ("{origin}/a/?%6bey=ours&b", "/a/?b")],
+    )
+    async def test_nor_told_to_it_by_a_redirect(self, said: str, seen: str) -> None:
+        """Many servers add a slash to a path, and repeat the query as it came."""
+
+        def answer(came: Came) -> bytes:
+            return respond("301 Moved", b"", f"Location: {said.format(origin=backend.url)}")
+
+        upstream = {"credentials": {"kind": "api_key", "query": "key", "value": "ours"}}
+        async with passage(answer, auth=AUTH, entry=SIGNED, upstream=upstream) as (backend, gateway):
+            assert f"Location: {seen}" in fields_of(await ask(gateway, get("/a?b=1", BEARER)))
+
     async def test_its_refusal_is_not_the_clients_fault(self) -> None:
         """A 401 would have the client doubt its own credentials, and ask its user for the backend's."""
         said = respond("401 Unauthorized", b"", 'WWW-Authenticate: Basic realm="x"')
@@ -487,6 +543,12 @@ class TestCredentials:
                 assert (b"\r\nRetry-After: 1\r\n" in refused) is (requests == 1)
                 assert (await ask(gateway, post)).endswith(b"done")
                 assert backend.last.body == b"x" * size
+
+    async def test_a_session_is_not_the_clients_to_choose(self) -> None:
+        upstream = {"credentials": {"kind": "session", "status": 409, "header": "X-Session"}}
+        async with passage(auth=AUTH, entry=SIGNED, upstream=upstream) as (backend, gateway):
+            await ask(gateway, get("/", BEARER, "X-Session: mine", "x_session: mine"))
+            assert backend.last.one("x-session") is backend.last.one("x_session") is None
 
     async def test_a_login(self) -> None:
         """It is pushgate's, and its cookies never leave the gateway."""
@@ -612,6 +674,8 @@ class TestRefresh:
         [
             ("/add.php", "200 OK", 2),
             ("/./add.php?x", "500 Oh", 2),
+            ("/ADD.php", "200 OK", 2),
+            ("/add.php%3fx", "200 OK", 2),
             ("/add.php", "400 No", 1),
             ("/other.php", "200 OK", 1),
         ],

@@ -7,17 +7,15 @@ import pytest
 from pushgate.errors import BadRequest, UpstreamFailed
 from pushgate.forwarding import (
     Arrival,
-    Backend,
     Fields,
     Withheld,
     answer_fields,
-    backend_at,
     check_framing,
     length_of,
-    query_without,
     request_fields,
     upgrade_of,
 )
+from pushgate.places import Backend, backend_at, query_without
 
 HERE = Arrival("192.0.2.1", "https", "gateway.example")
 SAID = (
@@ -39,7 +37,8 @@ class TestTheRequest:
         "name",
         ["Connection", "keep-alive", "Proxy-Connection", "Proxy-Authorization", "TE", "Trailer", "Transfer-Encoding",
          "Upgrade", "HTTP2-Settings", "Host", "Content-Length", "Expect", "Forwarded", "X-Forwarded-For",
-         "x_forwarded_for", "X-Forwarded_Proto", "X-FORWARDED-HOST", "X-Real-IP", "X-Forwarded-Port"],
+         "x_forwarded_for", "X-Forwarded_Proto", "X-FORWARDED-HOST", "X-Real-IP", "X-Forwarded-Port",
+         "X-Forwarded-Ssl", "True-Client-IP", "X-Original-URL", "X_Rewrite_URL"],
     )  # fmt: skip
     def test_what_ends_here(self, name: str) -> None:
         """What is about the connection, and what pushgate says itself, however it is spelled."""
@@ -47,7 +46,8 @@ class TestTheRequest:
 
     def test_what_connection_names_ends_here(self) -> None:
         """But a client cannot have anything removed that pushgate says."""
-        fields = (("Connection", "x-a ,Via,X-Forwarded-For"), ("X-A", "1"), ("Via", "1.1 x"), ("X-B", "2"))
+        fields = (("Connection", "x-a ,Via,X-Forwarded-For, x_c"), ("X-A", "1"), ("Via", "1.1 x"), ("X-B", "2"),
+                  ("X_A", "1"), ("X_C", "3"))  # fmt: skip
         assert request_fields(fields, HERE) == (("X-B", "2"), *SAID)
 
     def test_all_else_goes_on(self) -> None:
@@ -91,6 +91,12 @@ class TestTheRequest:
         withheld = Withheld(frozenset(["x-key"]), has_tokens=True)
         kept = request_fields(fields, HERE, withheld=withheld)[: -len(SAID)]
         assert kept == (("COOKIE", "a=1"), ("Sec-WebSocket-Protocol", "pushgate.v1"))
+
+    def test_a_name_with_underscores_is_withheld_as_any_other(self) -> None:
+        """A client that spells it otherwise is not heard beside pushgate."""
+        fields: Fields = (("X_Key", "mine"), ("X-Key", "mine"), ("X-Empty", ""), ("Cookie", ""))
+        withheld = Withheld(frozenset(["x_key"]), has_tokens=True)
+        assert request_fields(fields, HERE, withheld=withheld) == (("X-Empty", ""), ("Cookie", ""), *SAID)
 
     @pytest.mark.parametrize(
         ("query", "kept"),
@@ -234,3 +240,26 @@ class TestTheAnswer:
     def test_places_are_those_of_the_gateway(self, location: str, here: str) -> None:
         assert seen("Location", location) == here
         assert seen("content-location", location) == here
+
+    @pytest.mark.parametrize(
+        ("location", "here"),
+        [
+            ("/api", "/"),
+            ("/api?x", "/?x"),
+            ("/api/x", "/x"),
+            ("/api//evil.example/x", "/.//evil.example/x"),
+            ("/api/\\evil.example", "/./\\evil.example"),
+            ("/api/\t/evil.example", "/./\t/evil.example"),
+            ("http://b/api//evil.example", "/.//evil.example"),
+        ],
+    )
+    def test_a_place_is_never_at_another_host(self, location: str, here: str) -> None:
+        """What is left of a path without the backend's own may look like one, or like a place beside this."""
+        assert seen(
+            "Location", location, backend_at("http://b/api", alias=None, base_path="", keeps_cookies=False)
+        ) == (here)
+
+    def test_nor_is_one_with_a_backslash(self) -> None:
+        backend = backend_at("http://b", alias=None, base_path="", keeps_cookies=False)
+        assert seen("Location", "http://b/\\evil.example", backend) == "/./\\evil.example"
+        assert seen("Location", "http://b//evil.example", backend) == "http://b//evil.example"

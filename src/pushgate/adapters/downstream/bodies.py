@@ -8,7 +8,7 @@ import asyncio
 import zlib
 from collections.abc import Callable
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from ...errors import BadRequest, BodyTooLarge, UnsupportedBody
 
@@ -49,13 +49,19 @@ async def read_raw(request: web.BaseRequest, *, at_most: int) -> bytes:
     return bytes(body)
 
 
+def give_go_ahead(request: web.BaseRequest) -> None:
+    """Say 100 (Continue) to a client that waits for it; one of HTTP/1.0 would take it for the answer."""
+    is_awaited = request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11
+    if is_awaited and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
 async def take_in(request: web.BaseRequest, take: Callable[[bytes], object], *, at_most: int) -> None:
     """Have each piece taken of what the client sends; raises BodyTooLarge as soon as that is clear."""
     refusal = BodyTooLarge(f"the body has at most {at_most} bytes")
     if (request.content_length or 0) > at_most:
         raise refusal
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # some clients wait for it
+    give_go_ahead(request)
     size = 0
     try:
         async with asyncio.timeout(BODY_PATIENCE):

@@ -152,7 +152,7 @@ class Front:
         """Return where a plain GET of a topic goes on to if the route has no answer to it."""
         if "short_poll" in route.transports:
             return None
-        return self._passage.find_for_topic(request.raw_path)
+        return self._passage.find(request.raw_path, route=route.name)
 
     async def _pass_beyond(
         self,
@@ -170,7 +170,7 @@ class Front:
         rules = route_of(route).config.query
         listed = {name: value for name, value in query.items() if name in rules}
         self._lobby.keeper.admit(route, values, listed, visitor)
-        return await self._passage.answer(request, way)
+        return await self._passage.answer(request, way if route.is_open else way.for_topics())
 
     def _find(self, request: web.BaseRequest) -> tuple[Route | ViewRoute, dict[str, str], dict[str, str]]:
         """Return the route of a request, its path parameters and its query."""

@@ -95,9 +95,12 @@ class Lobby:
 
     def is_allowed_origin(self, request: web.BaseRequest) -> bool:
         """Whether the page that asks, if it is a page, is one of ours or of an origin that is listed."""
-        origin = request.headers.get("Origin")
-        own = {f"http://{request.host}", f"https://{request.host}"}
-        return origin is None or origin in own or origin in self._settings.cors.origins
+        origin, host = request.headers.get("Origin"), request.host
+        if origin is None or origin == f"https://{host}" or origin in self._settings.cors.origins:
+            return True
+        # Over TLS, whoever is on the way can still put a page at http://. Behind a proxy that does not say how it was
+        # asked, nobody knows.
+        return origin == f"http://{host}" and self.client(request).scheme == "http"
 
     def may_use_cookies(self, request: web.BaseRequest) -> bool:
         """

@@ -59,8 +59,7 @@ class Written:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the upstream says that it did nothing."""
-        return is_refusal(self.answer.status)
+        return _is_refused(self.answer)
 
     async def is_settled(self) -> bool:
         """Wait until clients get what the upstream said in these polls, at most so long; tell whether they do."""
@@ -124,7 +123,7 @@ class Writer:
         try:
             async with asyncio.timeout(route.timeout + TURN_PATIENCE):
                 answer = await self._ask(order.request, NO_VALIDATORS)
-            may_have_changed = not is_refusal(answer.status)
+            may_have_changed = not _is_refused(answer)
         except PollError as error:
             may_have_changed = error.asked
             log.info("write.failed", route=route.name, reason=error.reason, detail=error.detail)
@@ -135,6 +134,11 @@ class Writer:
             if may_have_changed:
                 awaited = poke(order.reaches, self.entries, self._hub)
         return answer, awaited
+
+
+def _is_refused(answer: Answer) -> bool:
+    """Whether the upstream says that it did nothing; where it has sent us to look says nothing about that."""
+    return is_refusal(answer.status) and not answer.is_redirected
 
 
 async def _published(channel: PolledChannel, number: int | None) -> None:

@@ -4,15 +4,22 @@ The connections to one upstream: to its own origin, and to anywhere else that it
 Rule 1: what is meant for the origin (client certificate, server name, socket, an unchecked certificate) is used for
 nothing else.
 Rule 2: cookies are nobody's business here: no connection remembers any.
+Rule 3: a kept connection on which something came that nobody had asked for is not used again: it would be taken for the
+answer to the next request, whosesoever that is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass
 
 import aiohttp
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from ... import __version__
@@ -32,6 +39,23 @@ HEADERS = {
 # Longer than what any API sends in a field; a backend that needs more is broken in a way worth hearing about.
 MAX_FIELD_BYTES = 16 * 1024
 MAX_FIELDS = 256
+
+
+class _TcpPool(aiohttp.TCPConnector):
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        return await _quiet(partial(super()._get, key, traces))
+
+
+class _UnixPool(aiohttp.UnixConnector):
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        return await _quiet(partial(super()._get, key, traces))
+
+
+async def _quiet(take: Callable[[], Awaitable[Connection | None]]) -> Connection | None:
+    """Take a kept connection; the library looks only at those that it puts back whether something has come on them."""
+    while (taken := await take()) is not None and taken.protocol is not None and taken.protocol.should_close:
+        taken.close()
+    return taken
 
 
 class Connections:
@@ -83,7 +107,7 @@ class Connections:
         """Return the pool for any other origin, and what a request for this URL has to say."""
         if self._foreign is None:
             context = foreign_context(self._upstream.tls)
-            self._foreign = self._session(aiohttp.TCPConnector(limit=0, ssl=context))
+            self._foreign = self._session(_TcpPool(limit=0, ssl=context))
         return self._foreign, {"allow_redirects": False, **self._proxied(url)}
 
     def _session(self, connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
@@ -95,8 +119,8 @@ class Connections:
         force_close = not self._upstream.keep_alive
         parts = urlsplit(self._upstream.url)
         if parts.scheme == "unix":
-            return aiohttp.UnixConnector(path=unquote(parts.path), limit=0, force_close=force_close)
-        return aiohttp.TCPConnector(limit=0, force_close=force_close)
+            return _UnixPool(path=unquote(parts.path), limit=0, force_close=force_close)
+        return _TcpPool(limit=0, force_close=force_close)
 
     def _fixed_options(self) -> dict[str, Any]:
         """Return what every request to the origin says."""

@@ -34,8 +34,9 @@ _DROPPED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.Clie
 
 HeaderFields = tuple[tuple[str, str], ...]
 
-# What may be sent again when a kept connection turns out to be closed (RFC 9110 section 9.2.2).
-_IDEMPOTENT = frozenset(["GET", "HEAD", "PUT", "DELETE"])
+# What may be sent again when a kept connection turns out to be closed. RFC 9110 section 9.2.2 has PUT and DELETE, too;
+# but a client's write that was done before, and is refused for that the second time, did not fail.
+_REPEATABLE = frozenset(["GET", "HEAD"])
 
 
 class Gate(Protocol):
@@ -130,7 +131,7 @@ class Exchange:
         Then the request is made once more, and only once until an answer has come: whoever closes every connection is
         not asked twice each time.
         """
-        if isinstance(exc, aiohttp.ClientConnectorError) or request.method not in _IDEMPOTENT:
+        if isinstance(exc, aiohttp.ClientConnectorError) or request.method not in _REPEATABLE:
             return False
         was_kept, self._is_kept = self._is_kept, False
         return was_kept

@@ -2,7 +2,8 @@
 The HTTP cache client: asks an upstream for one topic.
 
 Rule 1: credentials see every answer of the origin first, a redirect to the login page too, and nobody else sees them.
-Rule 2: redirects are followed as far as the configuration says, each with its own turn and its own time.
+Rule 2: redirects are followed as far as the configuration says, each with its own turn and its own time. Whatever
+becomes of that, the request that was redirected has been sent.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from .credentials import Credentials, Refreshed, credentials_for
 from .exchange import Exchange, Gate, Reply
 from .handing import Body, Handing
 from .origins import REDIRECTS, origin_of, redirected
+
+# What changes nothing, so that it does not matter whether it was sent.
+READING = ("GET", "HEAD")
 
 
 class HttpFetch:
@@ -107,9 +111,14 @@ class HttpFetch:
             # A few servers send a body with their 304, which RFC 9112 section 6.3 takes for the beginning of garbage.
             asked = request
             reply = await line.ask(asked)
-        if reply.answer.status in REDIRECTS:
+        if reply.answer.status not in REDIRECTS:
+            return reply.answer
+        try:
             reply = await line.follow(request, reply, validators)
-        return reply.answer
+        except PollError as error:
+            error.asked = error.asked or request.method not in READING
+            raise
+        return replace(reply.answer, is_redirected=True)
 
 
 class Line:

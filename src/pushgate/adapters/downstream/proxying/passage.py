@@ -16,11 +16,12 @@ from aiohttp import web
 
 from ....config.gateway import Gateway
 from ....errors import BadRequest, MethodNotAllowed, OriginForbidden, PollError, Refusal
-from ....forwarding import Arrival, Fields, check_framing, query_without, request_fields, upgrade_of
+from ....forwarding import Arrival, Fields, check_framing, other_methods, request_fields, upgrade_of
 from ....hub import Hub
 from ....identity import claims_of
 from ....metrics import Metrics
 from ....naming import origin_form
+from ....places import query_without
 from ....readings import Territory
 from ....routes import Route
 from ....values import Principal, UpstreamRequest
@@ -47,7 +48,7 @@ class Passage:
         self._entries: Collection[Route | ViewRoute] = ()
         self._ways: dict[str, Way] = {}
         self._base_path = ""
-        self._around = self._above = Territory((), routes=(), prefix="/-/")
+        self._territory = Territory((), routes=(), prefix="/-/")
 
     def revise(self, config: Gateway, entries: Collection[Route | ViewRoute]) -> None:
         """Go by a configuration from now on; ``entries``: its routes and views. What is under way goes on."""
@@ -55,31 +56,20 @@ class Passage:
         self._entries = entries
         self._ways = ways_of(config)
         self._base_path = config.server.base_path
-        self._around = Territory(self._ways, routes=config.entries, prefix=prefix)
-        self._above = Territory(self._ways, routes=(), prefix=prefix)
+        self._territory = Territory(self._ways, routes=config.entries, prefix=prefix)
 
-    def find(self, target: str) -> Way | None:
+    def find(self, target: str, *, route: str | None = None) -> Way | None:
         """
         Return the entry that the target of a request belongs to; None if there is none.
 
-        Raises NoSuchTopic for a path that may mean a topic or pushgate itself, and BadRequest for one that may mean
-        several things.
+        ``route``: whose topic it is, for a plain GET of it that its route has no answer to; the caller makes sure that
+        the client may read that. Raises NoSuchTopic for a path that may mean another topic or pushgate itself, and
+        BadRequest for one that may mean several things.
         """
-        return self._find(target, self._around)
-
-    def find_for_topic(self, target: str) -> Way | None:
-        """
-        Return the entry that a topic's own path belongs to, for a plain GET of it that its route has no answer to.
-
-        The caller has made sure that the client may read the topic.
-        """
-        return self._find(target, self._above)
-
-    def _find(self, target: str, territory: Territory) -> Way | None:
         if "#" in target:
             raise BadRequest("a fragment is no part of what is asked for (RFC 9112 section 3.2)")
         path = self._path(target)
-        found = None if path is None or not self._ways else territory.find(path)
+        found = None if path is None or not self._ways else self._territory.find(path, route=route)
         return None if found is None else self._ways[found]
 
     def _path(self, target: str) -> str | None:
@@ -105,10 +95,10 @@ class Passage:
 
     async def _admit(self, request: web.BaseRequest, way: Way) -> Passing:
         """Return the exchange that a request asks for, with nothing wrong about it."""
-        if request.method not in way.config.methods:
+        fields = _fields(request)
+        if not {request.method, *other_methods(fields)} <= {*way.config.methods}:
             methods = ", ".join(way.config.methods)
             raise MethodNotAllowed(f"this path takes {methods}", headers={"Allow": methods})
-        fields = _fields(request)
         try:
             check_framing(fields, version=request.version)
         except BadRequest:
@@ -127,7 +117,8 @@ class Passage:
         """Poll what may be out of date after a request."""
         path = self._path(request.raw_path)
         assert path is not None, "it was found"
-        wanted = [refresh for refresh in way.refreshes if refresh.follows(request.method, path)]
+        methods = {request.method, *other_methods(_fields(request))}
+        wanted = [refresh for refresh in way.refreshes if refresh.follows(methods, path)]
         poke([reach for refresh in wanted for reach in refresh.reaches], self._entries, self._hub)
 
     async def _identify(self, request: web.BaseRequest, way: Way) -> Principal | None:

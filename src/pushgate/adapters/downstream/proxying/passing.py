@@ -97,6 +97,8 @@ class Passing:
     async def _return(self, response: aiohttp.ClientResponse) -> Written:
         """Write the answer."""
         is_switch = response.status == 101
+        if response.status < 200 and not is_switch:
+            raise UpstreamFailed("the upstream's answer has a status that is none")
         version = "1.1" if response.version is None else f"{response.version.major}.{response.version.minor}"
         upgrade = self._upgrade if is_switch else None
         fields = answer_fields(response.raw_headers, self._way.backend, version=version, upgrade=upgrade)

@@ -13,13 +13,11 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from ....errors import BadRequest
-from ..bodies import read_raw
+from ..bodies import give_go_ahead, read_raw
 from .patience import Patience
 
 # So much is kept of a body that may have to be sent twice: any form, and no file.
 MAX_KEPT_BYTES = 64 * 1024
-
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Upload:
@@ -41,9 +39,7 @@ class Upload:
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         self.is_gone = True
-        request = self._request
-        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
-            request.transport.write(_CONTINUE)
+        give_go_ahead(self._request)
         while piece := await self._next():
             self._patience.touch()
             yield piece
