@@ -27,8 +27,8 @@ from .poking import Poking
 from .proxying.passage import Passage
 from .proxying.ways import Way
 from .replies import EXPOSED, EXPOSED_BY_WRITES, READING, Reply, cors_fields, methods_text, preflight, refusal_reply
-from .serving import Serving
-from .sharing import Sharing, endpoint_of, preflight_of, wishes_of
+from .serving import Serving, Target
+from .sharing import ENDPOINTS, Sharing, preflight_of, wishes_of
 from .ticketing import TicketOffice, wants_of
 from .upgrade import is_browser, refuse
 
@@ -49,6 +49,7 @@ class Front:
         passage: Passage,
     ) -> None:
         self._settings = settings
+        self._below = f"{settings.base_path}{settings.prefix}"  # where pushgate's own addresses are
         self._clock = clock
         self._desk = desk
         self._door = desk.door
@@ -63,6 +64,7 @@ class Front:
         """Go by another configuration from now on."""
         config, entries = generation.config, generation.entries.values()
         self._settings = config.server
+        self._below = f"{config.server.base_path}{config.server.prefix}"
         self._lobby.revise(config.server, entries)
         self._serving.polls.forget()
         self._desk.host.router = generation.router
@@ -89,34 +91,76 @@ class Front:
         return response
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
-        is_reading = request.method in READING
-        exposed = EXPOSED if is_reading else EXPOSED_BY_WRITES
+        exposed = EXPOSED if request.method in READING else EXPOSED_BY_WRITES
         cors = cors_fields(request.headers.get("Origin"), self._settings.cors, exposed=exposed)
-        ask: Ask | None = None
+        path, _, query = origin_form(request.raw_path).partition("?")
         try:
-            if (endpoint := endpoint_of(request, self._settings)) is not None:
-                if request.method == "OPTIONS":
-                    return preflight_of(request, endpoint, self._settings).to_response()
-                wishes = await wishes_of(request, endpoint)
-                ask = wishes.ask
-                return await self._share(request, wishes, cors)
-            if (answer := await self._answer_elsewhere(request, cors)) is not None:
+            own = self._own_of(path)
+            if own is not None and (answer := await self._answer_own(request, own, cors)) is not None:
                 return answer
-            if request.method == "OPTIONS":
-                return self._preflight(request).to_response()
-            route, values, query = self._find(request)
-            if isinstance(route, Route) and not is_reading:
-                reply = await self._serving.write(request, route, values, query)
-                return reply.with_fields(cors).to_response()
-            controls = {name: query.pop(name) for name in RESERVED_QUERY & query.keys()}
-            ask = negotiate(request.headers, controls, modes=route.modes, is_head=request.method == "HEAD")
-            if ask.transport == "short_poll" and (way := self._way_beyond(request, route)) is not None:
-                return await self._pass_beyond(request, way, route, values, query, controls)
-            check_offered(ask.transport, route.transports)
-            self._check_admission(request, ask)
-            return await self._serving.answer(request, (route, values, query), controls, ask, cors)
+            try:
+                found = self._match(path)
+            except NoSuchTopic as unknown:
+                return await self._pass_on(request, unknown)
+            return await self._answer_topic(request, found, query, cors)
+        except Refusal as refusal:
+            return self._refuse(request, refusal, None, cors)
+
+    def _own_of(self, path: str) -> str | None:
+        """Return what a path is called below pushgate's own prefix; None if it is not there."""
+        return path.removeprefix(self._below) if path.startswith(self._below) else None
+
+    async def _answer_own(self, request: web.BaseRequest, own: str, cors: dict[str, str]) -> web.StreamResponse | None:
+        """Answer at an address of pushgate's own; None if there is no such thing."""
+        if own == "tickets":
+            return (await self._tickets.answer(request)).with_fields(cors).to_response()
+        if own == "poke":
+            return (await self._poking.answer(request)).to_response()
+        endpoint = ENDPOINTS.get(own)
+        if endpoint is None:
+            return None
+        if request.method == "OPTIONS":
+            return preflight_of(request, endpoint, self._settings).to_response()
+        wishes = await wishes_of(request, endpoint)
+        try:
+            return await self._share(request, wishes, cors)
+        except Refusal as refusal:
+            return self._refuse(request, refusal, wishes.ask, cors)
+
+    async def _answer_topic(
+        self,
+        request: web.BaseRequest,
+        found: tuple[Route | ViewRoute, dict[str, str]],
+        raw_query: str,
+        cors: dict[str, str],
+    ) -> web.StreamResponse:
+        """Answer at the address of a topic; ``found``: its route, and the parameters of its path."""
+        route, values = found
+        writing, method = _writing(route), request.method
+        if method == "OPTIONS":
+            return preflight(request.headers.get("Origin"), self._settings.cors, writing=writing).to_response()
+        if method not in READING and method not in writing:
+            methods = methods_text(writing)
+            raise MethodNotAllowed(f"this topic takes {methods}", headers={"Allow": methods})
+        query = decode_query(raw_query)
+        if isinstance(route, Route) and method not in READING:
+            return (await self._serving.write(request, route, values, query)).with_fields(cors).to_response()
+        controls = {name: query.pop(name) for name in RESERVED_QUERY & query.keys()}
+        ask = negotiate(request.headers, controls, modes=route.modes, is_head=method == "HEAD")
+        try:
+            return await self._serve(request, (route, values, query), controls, ask, cors)
         except Refusal as refusal:
             return self._refuse(request, refusal, ask, cors)
+
+    async def _serve(
+        self, request: web.BaseRequest, target: Target, controls: dict[str, str], ask: Ask, cors: dict[str, str]
+    ) -> web.StreamResponse:
+        route, _, _ = target
+        if ask.transport == "short_poll" and (way := self._way_beyond(request, route)) is not None:
+            return await self._pass_beyond(request, way, target, controls)
+        check_offered(ask.transport, route.transports)
+        self._check_admission(request, ask)
+        return await self._serving.answer(request, target, controls, ask, cors)
 
     async def _share(self, request: web.BaseRequest, wishes: Wishes, cors: dict[str, str]) -> web.StreamResponse:
         self._check_admission(request, wishes.ask)
@@ -129,24 +173,14 @@ class Front:
         retry = self._door.retry
         return await self._sharing.answer(request, self._serving.server, wishes, visitor, fields=cors, retry=retry)
 
-    async def _answer_elsewhere(self, request: web.BaseRequest, cors: dict[str, str]) -> web.StreamResponse | None:
-        """Return the answer to a request that is for no topic's news; None if it is."""
-        if self._tickets.is_asked(request):
-            return (await self._tickets.answer(request)).with_fields(cors).to_response()
-        if self._poking.is_asked(request):
-            return (await self._poking.answer(request)).to_response()
-        return await self._pass_on(request)
-
-    async def _pass_on(self, request: web.BaseRequest) -> web.StreamResponse | None:
-        """Return the answer of the backend to a request that no route is there for; None if it is not passed on."""
-        try:
-            self._match(origin_form(request.raw_path).partition("?")[0])
-        except NoSuchTopic:
-            way = self._passage.find(request.raw_path)
-            if way is None or (request.method == "OPTIONS" and "OPTIONS" not in way.config.methods):
-                return None
+    async def _pass_on(self, request: web.BaseRequest, unknown: NoSuchTopic) -> web.StreamResponse:
+        """Answer a request that no route is there for as the backend does; raises ``unknown`` if that is not asked."""
+        way = self._passage.find(request.raw_path)
+        if way is not None and (request.method != "OPTIONS" or "OPTIONS" in way.config.methods):
             return await self._passage.answer(request, way)
-        return None
+        if request.method == "OPTIONS":
+            return preflight(request.headers.get("Origin"), self._settings.cors, writing=()).to_response()
+        raise unknown
 
     def _way_beyond(self, request: web.BaseRequest, route: Route | ViewRoute) -> Way | None:
         """Return where a plain GET of a topic goes on to if the route has no answer to it."""
@@ -155,15 +189,10 @@ class Front:
         return self._passage.find(request.raw_path, route=route.name)
 
     async def _pass_beyond(
-        self,
-        request: web.BaseRequest,
-        way: Way,
-        route: Route | ViewRoute,
-        values: dict[str, str],
-        query: dict[str, str],
-        controls: dict[str, str],
+        self, request: web.BaseRequest, way: Way, target: Target, controls: dict[str, str]
     ) -> web.StreamResponse:
         """Pass it on once the route's own rules have let it through; what else its query says is for the backend."""
+        route, values, query = target
         entries = self._lobby.entries
         visitor = await self._lobby.receive(request, [route], controls)
         self._lobby.check_kept(route, entries)
@@ -172,29 +201,11 @@ class Front:
         self._lobby.keeper.admit(route, values, listed, visitor)
         return await self._passage.answer(request, way if route.is_open else way.for_topics())
 
-    def _find(self, request: web.BaseRequest) -> tuple[Route | ViewRoute, dict[str, str], dict[str, str]]:
-        """Return the route of a request, its path parameters and its query."""
-        path, _, query = origin_form(request.raw_path).partition("?")
-        route, values = self._match(path)
-        writing = _writing(route)
-        if request.method not in (*READING, *writing):
-            methods = methods_text(writing)
-            raise MethodNotAllowed(f"this topic takes {methods}", headers={"Allow": methods})
-        return route, values, decode_query(query)
-
     def _match(self, path: str) -> tuple[Route | ViewRoute, dict[str, str]]:
         base = self._settings.base_path
         if not path.startswith(base + "/"):
             raise NoSuchTopic(f"everything is under {base}/")
         return self._desk.host.router.resolve(path.removeprefix(base))
-
-    def _preflight(self, request: web.BaseRequest) -> Reply:
-        try:
-            route, _ = self._match(origin_form(request.raw_path).partition("?")[0])
-            writing = _writing(route)
-        except NoSuchTopic:  # which the request itself will be told
-            writing = ()
-        return preflight(request.headers.get("Origin"), self._settings.cors, writing=writing)
 
     def _check_admission(self, request: web.BaseRequest, ask: Ask) -> None:
         """Refuse what cannot be served now, and a WebSocket that another site's page opens with our cookies."""
@@ -214,7 +225,7 @@ class Front:
             except Refusal as worse:  # not even a handshake
                 refusal = worse
         if ask is not None and ask.is_reconnect and refusal.retry_after is not None:
-            is_shared = endpoint_of(request, self._settings) is not None
+            is_shared = self._own_of(origin_form(request.raw_path).partition("?")[0]) is not None
             refuse_reconnect = shared_sse.refuse_reconnect if is_shared else sse.refuse_reconnect
             reply: Reply = refuse_reconnect(refusal, ask, at=self._clock.wall(), retry=refusal.retry_after)
         else:

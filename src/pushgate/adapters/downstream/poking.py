@@ -55,13 +55,8 @@ class Poking:
 
     def revise(self, settings: Server, entries: Collection[Route | ViewRoute]) -> None:
         """Go by another configuration from now on."""
-        self._path = f"{settings.base_path}{settings.prefix}poke"
         self._secret = settings.poke.secret
         self._entries = entries
-
-    def is_asked(self, request: web.BaseRequest) -> bool:
-        """Whether a request is meant for this."""
-        return origin_form(request.raw_path).partition("?")[0] == self._path
 
     async def answer(self, request: web.BaseRequest) -> Reply:
         """Poll what the query names, for everybody; raises a Refusal if nothing is polled for it."""

@@ -50,13 +50,6 @@ ENDPOINTS: Final[Mapping[str, Endpoint]] = {
 }
 
 
-def endpoint_of(request: web.BaseRequest, settings: Server) -> Endpoint | None:
-    """Return which of them a request is for, if any."""
-    path = origin_form(request.raw_path).partition("?")[0]
-    below = f"{settings.base_path}{settings.prefix}"
-    return ENDPOINTS.get(path.removeprefix(below)) if path.startswith(below) else None
-
-
 def preflight_of(request: web.BaseRequest, endpoint: Endpoint, settings: Server) -> Reply:
     return preflight(request.headers.get("Origin"), settings.cors, writing=endpoint.writing, reading=READING)
 

@@ -72,10 +72,6 @@ class TicketOffice:
 
     # Giving out.
 
-    def is_asked(self, request: web.BaseRequest) -> bool:
-        """Whether a request is for a ticket."""
-        return _path_of(request) == f"{self._settings.base_path}{self._settings.prefix}tickets"
-
     async def answer(self, request: web.BaseRequest) -> Reply:
         """Return a ticket for what the body names; raises the Refusal of the first topic that there is none for."""
         if request.method == "OPTIONS":
