@@ -15,9 +15,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 import structlog
 from aiohttp import web
 
-from .adapters.admin import Admin, Switch
+from .adapters.admin.disconnecting import DisconnectSwitch
+from .adapters.admin.draining import DrainSwitch
+from .adapters.admin.listener import Admin, Switch
+from .adapters.admin.operators import Operators
+from .adapters.admin.reloading import ReloadSwitch
 from .adapters.authority import Inquiries
-from .adapters.disconnecting import DisconnectSwitch
 from .adapters.downstream.certificates import Certificates
 from .adapters.downstream.desk import Desk
 from .adapters.downstream.door import Door
@@ -33,9 +36,6 @@ from .adapters.downstream.tables import Host
 from .adapters.downstream.ticketing import TicketOffice
 from .adapters.downstream.tls import Handshakes
 from .adapters.downstream.writing import Writer
-from .adapters.draining import DrainSwitch
-from .adapters.operators import Operators
-from .adapters.reloading import ReloadSwitch
 from .adapters.upstream.budget import Gate
 from .adapters.upstream.fetch import HttpFetch
 from .adapters.upstream.formats import decoder_for

@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 from multidict import CIMultiDict, MultiDict
 
-from pushgate.adapters.disconnecting import DisconnectSwitch
-from pushgate.adapters.operators import Operators
+from pushgate.adapters.admin.disconnecting import DisconnectSwitch
+from pushgate.adapters.admin.operators import Operators
 from pushgate.config.server import Admin
 from pushgate.errors import BadRequest, Forbidden
 

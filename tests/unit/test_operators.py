@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from multidict import CIMultiDict
 
-from pushgate.adapters.operators import Operators, host_name, is_local
+from pushgate.adapters.admin.operators import Operators, host_name, is_local
 from pushgate.config.server import Admin
 from pushgate.errors import Forbidden, NotAuthenticated, Refusal
 

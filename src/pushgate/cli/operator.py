@@ -65,7 +65,7 @@ def find_admin(file: str, admin: str, token: str) -> Reach:
 
     On this machine no token is needed. The file's would be the wrong one there, if a reload is what it waits for.
     """
-    from ..adapters.operators import is_local
+    from ..adapters.admin.operators import is_local
     from ..config.server import is_bearer
 
     if token and not is_bearer(token):

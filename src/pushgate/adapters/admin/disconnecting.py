@@ -10,8 +10,8 @@ from typing import Protocol
 
 from aiohttp import web
 
-from ..documents.changes import encode
-from ..errors import BadRequest
+from ...documents.changes import encode
+from ...errors import BadRequest
 from .operators import Operators
 
 _CONTROLS = ("subject", "auth", "issuer")

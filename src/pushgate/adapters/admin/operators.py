@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from ..config.server import Admin as Settings
-from ..config.server import is_bearer
-from ..errors import Forbidden, NotAuthenticated, Refusal
+from ...config.server import Admin as Settings
+from ...config.server import is_bearer
+from ...errors import Forbidden, NotAuthenticated, Refusal
 
 CONSENT = "Pushgate-Admin"
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from ..departures import Departures
-from ..documents.changes import encode
+from ...departures import Departures
+from ...documents.changes import encode
 from .operators import Operators
 
 METHODS = ("GET", "HEAD", "POST", "DELETE")

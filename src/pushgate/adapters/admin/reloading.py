@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from ..documents.changes import encode
-from ..errors import ConfigError
+from ...documents.changes import encode
+from ...errors import ConfigError
 from .operators import Operators
 
 Reload = Callable[[], Awaitable[Mapping[str, int]]]

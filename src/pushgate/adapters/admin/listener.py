@@ -12,11 +12,11 @@ from typing import Any, Protocol, get_args
 
 from aiohttp import web
 
-from ..documents.changes import encode, timestamp
-from ..errors import BadRequest, Refusal
-from ..metrics import Metrics
-from ..polled import PolledChannel
-from ..values import State
+from ...documents.changes import encode, timestamp
+from ...errors import BadRequest, Refusal
+from ...metrics import Metrics
+from ...polled import PolledChannel
+from ...values import State
 from .operators import Operators, answer_refusal
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
