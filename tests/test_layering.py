@@ -51,6 +51,7 @@ PURE = [
     "wishes",
     "wheel",
     "generation",
+    "repetition",
     "tools",
 ]
 SHELL = [

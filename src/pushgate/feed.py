@@ -189,7 +189,7 @@ class Feed:
             case Drop():
                 self._drop(command.status)
             case Announce():
-                log.info("topic.state", topic=self.name.text, state=self.topic.state, reason=self.topic.reason)
+                log.info("topic.turned", topic=self.name.text, state=self.topic.state, reason=self.topic.reason)
                 self._outlet.announced()
             case _:
                 assert_never(command)
@@ -209,7 +209,7 @@ class Feed:
         self._outlet.dropped(status)
 
     async def _poll(self, *, is_conditional: bool) -> None:
-        began = self._means.clock.now()
+        began, failures = self._means.clock.now(), self.topic.failures
         try:
             answer, event = await self._ask(began, is_conditional=is_conditional)
             at = self._moment()
@@ -217,6 +217,8 @@ class Feed:
             commands = self.topic.handle(event, at)
             self._remember(answer, event)  # before anybody is told of it, who may ask for its very bytes
             self._obey_all(commands)
+            if failures and not self.topic.failures:
+                log.info("poll.recovered", topic=self.name.text, failures=failures)
         except Exception as error:
             seconds = self._means.clock.now() - began
             event = self._failure(error)
@@ -269,9 +271,12 @@ class Feed:
         if not isinstance(error, PollError):
             log.exception("poll.crashed", topic=self.name.text)
             error = PollError("decode", f"pushgate failed on the answer: {type(error).__name__}")
-        log.info("poll.failed", topic=self.name.text, reason=error.reason, detail=error.detail)
         failed = Failed(error.reason, error.retry_after, was_asked=error.asked)
-        if not failed.is_skipped:
+        told = {"topic": self.name.text, "route": self.route.name, "reason": error.reason, "detail": error.detail}
+        if failed.is_skipped:
+            log.info("poll.skipped", **told)
+        else:
+            log.warning("poll.failed", **told)
             self._means.metrics.poll_failed(self.route.name, error.reason)
         return failed
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,15 +18,32 @@ if TYPE_CHECKING:
     from ..gateway import Gateway
 
 
-def run(file: ConfigFile = "gateway.yaml") -> None:
+LogFormatOption = Annotated[
+    Literal["json", "console"] | None,
+    typer.Option(
+        "--log-format",
+        envvar="PUSHGATE_LOG_FORMAT",
+        help="How log lines are written; console on a terminal, JSON otherwise.",
+    ),
+]
+LogLevelOption = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    typer.Option("--log-level", envvar="PUSHGATE_LOG_LEVEL", help="What is worth a line."),
+]
+
+
+def run(
+    file: ConfigFile = "gateway.yaml", log_format: LogFormatOption = None, log_level: LogLevelOption = "info"
+) -> None:
     """Poll the backends and push what changes, until SIGTERM or Ctrl-C; a second one does not wait for anybody."""
     _listen_to_signals()
     source = original(file)
     config = require_config(file, source)
+    from ..clock import Clock
     from ..gateway import Gateway
     from ..logs import configure
 
-    configure()
+    configure(Clock().now, form=log_format, level=log_level)
     gateway = Gateway(config, source=source)
     try:
         with asyncio.Runner(loop_factory=_new_loop) as runner:

@@ -55,8 +55,7 @@ def try_(
     is 1. With --watch, changes are printed as JSON Patch, with everything else that happens to the topic; as JSON, one
     line each.
     """
-    import structlog
-
+    from ..clock import Clock
     from ..errors import Refusal
     from ..logs import configure
     from ..tools.redaction import Veil, secrets_of
@@ -69,8 +68,7 @@ def try_(
     except Refusal as refusal:
         print(f"{topic}: {refusal} ({refusal.status} {refusal.code})", file=sys.stderr)
         raise typer.Exit(2) from None
-    configure()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))  # the rest is told anyway
+    configure(Clock().now, level="error")  # the rest is told anyway
     veil = Veil([*secrets_of(config), *(value for _, value in target.topic.identity.headers), *_secrets(caller)])
     printer = _Printer(target, veil, output, watches=watch)
     try:

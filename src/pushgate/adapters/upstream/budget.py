@@ -281,7 +281,7 @@ class Gate:
         if state == was:
             return
         self._trial = None
-        log.warning("upstream.breaker", upstream=self.name, state=state, reason=failure)
+        log.warning("breaker.turned", upstream=self.name, state=state, reason=failure)
         if state == "open":
             self._send_away(now)
         else:
