@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from .alarms import Alarms
-from .auth.visitor import Visitor
-from .errors import NotAuthenticated, Refusal
+from .auth.visitor import NOW, Visitor, ended
+from .errors import Refusal
 from .values import Event, Principal
 from .wire import expiring_event
 
@@ -21,16 +21,6 @@ NOTICE = 30.0
 
 # An alarm is never further away than this, in seconds: so long may a clock that was set go unnoticed.
 FURTHEST = 60.0
-
-# What is earlier than this has come, in seconds: alarms have a grain.
-_NOW = 0.001
-
-
-def ended(principal: Principal | None, *, now: float) -> NotAuthenticated | None:
-    """Return why somebody may no longer be who it was, if its credentials have ended."""
-    if principal is None or principal.expires_at is None or principal.expires_at - now > _NOW:
-        return None
-    return NotAuthenticated("credentials_expired", "the credentials have ended")
 
 
 def patience(wait: float, *principals: Principal | None, now: float) -> float:
@@ -72,7 +62,7 @@ class Lease:
         if refusal := ended(self._principal, now=now):
             self._tenant.revoke(self._principal, refusal)
             return
-        if self._announces_at is not None and self._announces_at - now <= _NOW:
+        if self._announces_at is not None and self._announces_at - now <= NOW:
             self._announces_at = None
             self._tenant.warn(expiring_event(self._ends_at, at=now))
         self._wait(now)

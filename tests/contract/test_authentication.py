@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import InvalidStatus
 
 from accounts import accounts
 from backends import PATIENCE, ScriptedBackend, scripted_backend
@@ -23,6 +23,7 @@ from issuers import issuer
 from reloads import Reloadable, reloadable_gateway
 from sharedlinks import SHARED, replicas_of
 from slowclients import EVENT_STREAM, raw_client, read_sse
+from sockets import closing, hear, say, socket
 from tokens import STAFF, bearer, token
 from transports import TRANSPORTS, connected
 
@@ -37,34 +38,6 @@ ROUTES = {
 
 def gateway_of(backend: ScriptedBackend, routes: dict[str, Any] = ROUTES, **options: Any) -> Any:
     return running_gateway(backend, routes, auth=AUTH, **options)
-
-
-def socket(gateway: Running, path: str, **options: Any) -> connect:
-    return connect(f"{gateway.base.replace('http', 'ws', 1)}{path}", proxy=None, ping_interval=None, **options)
-
-
-async def say(client: ClientConnection, **message: Any) -> None:
-    await client.send(json.dumps(message))
-
-
-async def hear(client: ClientConnection, kind: str) -> dict[str, Any]:
-    """Wait for an event of this kind."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            event: dict[str, Any] = json.loads(await client.recv())
-            if event["event"] == kind:
-                return event
-
-
-async def closing(client: ClientConnection) -> tuple[int, str]:
-    """Wait for the end, and return how the gateway closed it."""
-    async with asyncio.timeout(PATIENCE):
-        try:
-            while True:
-                await client.recv()
-        except ConnectionClosed as end:
-            assert end.rcvd is not None
-            return end.rcvd.code, end.rcvd.reason
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -340,6 +313,22 @@ class TestTheEnd:
                 assert (problem["topic"], problem["data"]["code"]) == ("/mine", "credentials_expired")
                 backend.serve(DOCUMENT[:1])
                 await link.follow({"/open": DOCUMENT[:1]})
+
+    async def test_does_not_come_for_who_is_somebody_else_too(self, backend: ScriptedBackend) -> None:
+        """Also while nothing is followed: what the other one may have can still be asked for, and nothing else."""
+        backend.serve(DOCUMENT)
+        keys = {"kind": "api_key", "keys": [{"name": "acme", "key": "the-key"}], "carriers": "query"}
+        routes = {**ROUTES, "/partners": route(auth="partners", key="id")}
+        async with (
+            running_gateway(backend, routes, auth={**AUTH, "partners": keys}) as gateway,
+            socket(gateway, "/-/ws?access_token=the-key", additional_headers=bearer(lives=0.4)) as client,
+        ):
+            await hear(client, "expiring")
+            await asyncio.sleep(0.4)  # the end of credentials that nothing was followed with has no event
+            await say(client, op="subscribe", topic="/mine", ref=1)
+            assert (await hear(client, "problem"))["code"] == "credentials_missing"
+            await say(client, op="subscribe", topic="/partners", ref=2)
+            assert (await hear(client, "snapshot"))["topic"] == "/partners"
 
     @pytest.mark.parametrize("path", ["/mine", "/-/ws?topic=/mine"])
     async def test_does_not_come_for_who_proves_it_again(self, path: str, backend: ScriptedBackend) -> None:

@@ -280,6 +280,21 @@ async def test_who_comes_by_ticket_subscribes_to_nothing_else() -> None:
         assert '"problem"' not in heard[1]
 
 
+async def test_who_comes_by_ticket_subscribes_in_no_other_mode() -> None:
+    """On the WebSocket of a topic, too; what was named when the ticket was got may be said again, or left out."""
+    async with gateway() as (running, _):
+        url = f"ws{running.base.removeprefix('http')}{EUR}?ticket={await ticket_for(running.base, EUR)}"
+        async with websockets.connect(url) as socket, asyncio.timeout(PATIENCE):
+            for ref, more in {"1": ',"emit":"snapshot"', "2": ',"emit":"patch"', "3": ""}.items():
+                await socket.send(f'{{"op":"subscribe","topic":"{EUR}","ref":"{ref}"{more}}}')
+            answers: dict[str, str] = {}
+            while len(answers) < 3:
+                event = json.loads(await socket.recv())
+                if "ref" in event:
+                    answers[event["ref"]] = event.get("code", event["event"])
+        assert answers == {"1": "ticket_misused", "2": "ack", "3": "ack"}
+
+
 async def test_the_upstream_is_asked_as_who_got_the_ticket() -> None:
     """An EventSource sends no Authorization; what was shown for the ticket goes upstream, at every return too."""
     async with gateway() as (running, backend), http_client() as browser:

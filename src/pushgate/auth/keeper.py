@@ -25,7 +25,7 @@ from ..views import ViewRoute
 from .credential import Authority, Credential, Presented
 from .failures import Failures, is_guess
 from .permission import auth_names, check_allowed
-from .visitor import Visitor
+from .visitor import Visitor, ended
 
 log = structlog.get_logger()
 
@@ -200,7 +200,7 @@ class Keeper:
                 return topic, caller
             except (Forbidden, NotAuthenticated) as refusal:
                 refused = refused or refusal
-        raise refused or next(filter(None, map(visitor.refusals.get, names)), None) or self.missing(names)
+        raise refused or self._refusal(names, visitor)
 
     def recheck(self, entry: Route | ViewRoute, name: TopicName, principal: Principal | None) -> Refusal | None:
         """Return why somebody who follows a topic may not do so any longer; None if it may."""
@@ -211,6 +211,8 @@ class Keeper:
             return self.missing(names)
         if principal.auth not in names or not self.vouches(principal):
             return NotAuthenticated("credentials_revoked", "these credentials do not count any more")
+        if refusal := ended(principal, now=self._clock.wall()):
+            return refusal
         try:
             check_allowed(entry, principal, name.values)
         except Forbidden as refusal:
@@ -226,9 +228,7 @@ class Keeper:
         now = self._clock.wall()
         for name in sorted(names, key=lambda name: name not in visitor.latest) if visitor.latest else names:
             principal = visitor.principals.get(name)
-            if principal is None or not self.vouches(principal):
-                continue
-            if principal.expires_at is None or principal.expires_at > now:
+            if principal is not None and self.vouches(principal) and not ended(principal, now=now):
                 yield principal
 
     def _challenged(self, refusal: Refusal, names: Iterable[str]) -> Refusal:

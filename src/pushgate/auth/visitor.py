@@ -7,6 +7,16 @@ from collections.abc import Iterable, Mapping
 from ..errors import NotAuthenticated, Refusal
 from ..values import Caller, Mode, Principal
 
+# What is earlier than this has come, in seconds: alarms have a grain.
+NOW = 0.001
+
+
+def ended(principal: Principal | None, *, now: float) -> NotAuthenticated | None:
+    """Return why somebody may no longer be who it was, if its credentials have ended."""
+    if principal is None or principal.expires_at is None or principal.expires_at - now > NOW:
+        return None
+    return NotAuthenticated("credentials_expired", "the credentials have ended")
+
 
 class Visitor:
     """

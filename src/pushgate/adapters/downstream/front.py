@@ -13,7 +13,7 @@ from aiohttp import web
 from ...auth.permission import route_of
 from ...clock import Clock
 from ...config.server import Server
-from ...errors import MethodNotAllowed, NoSuchTopic, OriginForbidden, Refusal
+from ...errors import MethodNotAllowed, NoSuchTopic, OriginForbidden, Refusal, Reloaded
 from ...generation import Generation
 from ...naming import RESERVED_QUERY, decode_query, origin_form
 from ...negotiation import Ask, check_offered, negotiate
@@ -156,8 +156,8 @@ class Front:
         self, request: web.BaseRequest, target: Target, controls: dict[str, str], ask: Ask, cors: dict[str, str]
     ) -> web.StreamResponse:
         route, _, _ = target
-        if ask.transport == "short_poll" and (way := self._way_beyond(request, route)) is not None:
-            return await self._pass_beyond(request, way, target, controls)
+        if ask.transport == "short_poll" and self._has_way_beyond(request, route):
+            return await self._pass_beyond(request, target, controls)
         check_offered(ask.transport, route.transports)
         self._check_admission(request, ask)
         return await self._serving.answer(request, target, controls, ask, cors)
@@ -175,31 +175,37 @@ class Front:
 
     async def _pass_on(self, request: web.BaseRequest, unknown: NoSuchTopic) -> web.StreamResponse:
         """Answer a request that no route is there for as the backend does; raises ``unknown`` if that is not asked."""
-        way = self._passage.find(request.raw_path)
+        find = partial(self._passage.find, request.raw_path)
+        way = find()
         if way is not None and (request.method != "OPTIONS" or "OPTIONS" in way.config.methods):
-            return await self._passage.answer(request, way)
+            return await self._passage.answer(request, way, find)
         if request.method == "OPTIONS":
             return preflight(request.headers.get("Origin"), self._settings.cors, writing=()).to_response()
         raise unknown
 
-    def _way_beyond(self, request: web.BaseRequest, route: Route | ViewRoute) -> Way | None:
-        """Return where a plain GET of a topic goes on to if the route has no answer to it."""
-        if "short_poll" in route.transports:
-            return None
-        return self._passage.find(request.raw_path, route=route.name)
+    def _has_way_beyond(self, request: web.BaseRequest, route: Route | ViewRoute) -> bool:
+        """Whether a plain GET of a topic goes on to the backend because the route has no answer to it."""
+        return (
+            "short_poll" not in route.transports and self._passage.find(request.raw_path, route=route.name) is not None
+        )
 
     async def _pass_beyond(
-        self, request: web.BaseRequest, way: Way, target: Target, controls: dict[str, str]
+        self, request: web.BaseRequest, target: Target, controls: dict[str, str]
     ) -> web.StreamResponse:
         """Pass it on once the route's own rules have let it through; what else its query says is for the backend."""
         route, values, query = target
-        entries = self._lobby.entries
-        visitor = await self._lobby.receive(request, [route], controls)
-        self._lobby.check_kept(route, entries)
         rules = route_of(route).config.query
         listed = {name: value for name, value in query.items() if name in rules}
-        self._lobby.keeper.admit(route, values, listed, visitor)
-        return await self._passage.answer(request, way if route.is_open else way.for_topics())
+        admit = await self._serving.admission(request, (route, values, listed), controls)
+
+        def find() -> Way | None:
+            admit()
+            way = self._passage.find(request.raw_path, route=route.name)
+            return way if way is None or route.is_open else way.for_topics()
+
+        if (way := find()) is None:
+            raise Reloaded("there is no way to the backend any more", retry_after=1.0)
+        return await self._passage.answer(request, way, find)
 
     def _match(self, path: str) -> tuple[Route | ViewRoute, dict[str, str]]:
         base = self._settings.base_path

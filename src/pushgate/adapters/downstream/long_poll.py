@@ -22,7 +22,7 @@ from .handover import TakenOver, has_more, may_go_on, take_over
 from .inquiry import Inquiry, LongPolls, Question
 from .parking import ParkedConnection
 from .replies import JSON, Reply, topic_fields, whole
-from .short_poll import refusal_for, settle
+from .short_poll import refusal_for
 
 # How long a connection is kept that was answered and has not asked again; then aiohttp has it, and closes it in time.
 MAX_IDLE = 20.0
@@ -158,7 +158,7 @@ class Parked(ParkedConnection):
         super().connection_lost(exc)
 
 
-async def answer(
+def answer(
     request: web.BaseRequest,
     question: Question,
     hub: Hub,
@@ -167,16 +167,14 @@ async def answer(
     *,
     principal: Principal | None = None,
 ) -> web.StreamResponse:
-    """Answer a long poll now, or park it until there is an answer."""
-    channel, ask = question.channel, question.ask
+    """Answer a long poll now, or park it; who has no position was kept until there is a first answer, if there is."""
+    ask = question.ask
     wait = ask.wait or 0.0
-    channel.feed.touch()
+    question.channel.feed.touch()
+    if ask.cursor is None and not ask.is_document:
+        return _first(question).to_response()
     if ask.cursor == "now":
         question = question.at_head()
-    if ask.cursor is None or ask.is_document:
-        await settle(channel, timeout=min(wait or channel.route.timeout, 55.0))
-        if not ask.is_document:
-            return _first(question).to_response()
     reply = question.answer(is_over=wait == 0 or has_more(request))
     if reply is not None:
         return reply.to_response()

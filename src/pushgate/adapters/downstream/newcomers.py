@@ -44,7 +44,7 @@ class Newcomer:
     """One client that has yet to say who it is; the protocol of its socket. ``names``: who may vouch for it."""
 
     __slots__ = (
-        *("_alarm", "_hub", "_inbox", "_is_strict", "_names", "_succeed", "_visitor"),
+        *("_alarm", "_hub", "_inbox", "_is_proving", "_is_strict", "_names", "_succeed", "_visitor"),
         *("clock", "conversation", "desk"),
     )
 
@@ -65,6 +65,7 @@ class Newcomer:
         self._names = [*names]
         self._succeed = succeed
         self._is_strict = is_strict  # it can have nothing as a stranger
+        self._is_proving = False  # it has said who it is, and that is being verified
         self._alarm = 0
         self.clock = clock
         self.desk = desk
@@ -90,7 +91,10 @@ class Newcomer:
         return transport
 
     def time_out(self) -> None:
-        self._send_away(AuthTooLate(f"the first message has to say who you are, within {PATIENCE:.0f}s"))
+        if self._is_proving:  # in time; and verifying is bounded by itself
+            self._alarm = self._hub.unproved.set(self, PATIENCE)
+        else:
+            self._send_away(AuthTooLate(f"the first message has to say who you are, within {PATIENCE:.0f}s"))
 
     def finish(self) -> None:
         self._send_away(Draining("the gateway is going away", retry_after=self.desk.door.retry))
@@ -140,6 +144,7 @@ class Newcomer:
                 return self._let_in(self._visitor, b"").obey(message)
 
     async def _prove(self, message: Auth) -> None:
+        self._is_proving = True
         try:
             visitor = await self.desk.keeper.hear(self._visitor, self._names, message.token, is_renewal=False)
             if self.conversation.is_open:
@@ -160,8 +165,9 @@ class Newcomer:
 
     def _send_away(self, refusal: Refusal) -> None:
         self._hub.unproved.drop(self, self._alarm)
-        self.desk.door.sent_away("websocket", refusal)
-        self.conversation.close(refusal.close_code, reason_of(refusal))
+        if self.conversation.is_open:  # otherwise it has left, or was sent away while it was verified
+            self.desk.door.sent_away("websocket", refusal)
+            self.conversation.close(refusal.close_code, reason_of(refusal))
 
 
 def open_newcomer(

@@ -49,12 +49,12 @@ class Sender(Protocol):
 
 async def send(message: Send, sender: Sender, visitor: Visitor, desk: Desk, clock: Clock) -> None:
     """Write as the visitor, and acknowledge it when it is settled; raises the Refusal of what is not done."""
+    await sender.inbox.wait_for_room()
     route, name, caller = desk.host.find(message.topic, visitor)
     if not isinstance(route, Route) or not route.writes:
         raise MethodNotAllowed(f"nothing can be written to {name.text}")
     if caller.principal is not None and caller.principal.auth in visitor.ticketed:
         raise NotAuthenticated("ticket_misused", "a ticket is for listening; say who you are before you write")
-    await sender.inbox.wait_for_room()
     written = await desk.writer.write(route, next(iter(route.writes)), name, caller, _sent(message))
     if written.is_refused:
         raise UpstreamRefused(written.answer.status, _shown(written.answer))

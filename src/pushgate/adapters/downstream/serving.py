@@ -17,16 +17,18 @@ from ...hub import Hub
 from ...identity import NOBODY
 from ...leases import Stay
 from ...naming import CREDENTIALS_QUERY
-from ...negotiation import Ask
-from ...routes import Route
+from ...negotiation import MAX_WAIT, Ask
+from ...routes import Route, TopicName
+from ...values import Caller
 from ...views import ViewRoute
-from . import long_poll, short_poll, sse, websocket
+from . import long_poll, sse, websocket
 from .desk import Desk
 from .door import Door
 from .inquiry import LongPolls, Question
 from .lobby import Lobby
 from .newcomers import open_newcomer
 from .replies import Reply
+from .short_poll import document_reply, settle
 from .tables import Seat
 from .ticketing import TicketOffice, Want, want_of
 from .writing import check_origin
@@ -91,11 +93,27 @@ class Serving:
         """Pass a client's write on, and return the upstream's answer; raises a Refusal if there is none."""
         check_origin(request, is_allowed=self._lobby.is_allowed_origin(request))
         controls = {name: query.pop(name) for name in CREDENTIALS_QUERY & query.keys()}
+        admit = await self.admission(request, (route, values, query), controls)
+        admit()  # before anything of a body is read
+        return await self._desk.writer.answer(request, route, admit)
+
+    async def admission(
+        self, request: web.BaseRequest, target: Target, controls: Mapping[str, str]
+    ) -> Callable[[], tuple[TopicName, Caller]]:
+        """
+        Find out who a client is, and return what tells its topic and as whom it may have it at any moment.
+
+        That raises Reloaded if the route is another one by then, and the Refusal of a client that may not.
+        """
+        route, values, query = target
         entries = self._lobby.entries
         visitor = await self._lobby.receive(request, [route], controls)
-        self._lobby.check_kept(route, entries)
-        topic, caller = self._lobby.keeper.admit(route, values, query, visitor)
-        return await self._desk.writer.answer(request, route, topic, caller)
+
+        def admit() -> tuple[TopicName, Caller]:
+            self._lobby.check_kept(route, entries)
+            return self._lobby.keeper.admit(route, values, query, visitor)
+
+        return admit
 
     def _unproved(self, route: Route | ViewRoute, visitor: Visitor) -> tuple[str, ...] | None:
         """Return who may vouch for a client that has shown nothing and may still do so; None if there is no need."""
@@ -121,8 +139,18 @@ class Serving:
                 stream = sse.EventStream(hub, channel, ask, stay, seat.principal)
                 return sse.open_stream(request, stream, channel, ask, fields=cors, now=now, retry=retry)
             case "long_poll":
+                if ask.cursor is None or ask.is_document:
+                    await self._settle(seat, ask)
                 question = Question(channel, ask, clock, cors)
-                return await long_poll.answer(request, question, hub, self.server, self.polls, principal=seat.principal)
+                return long_poll.answer(request, question, hub, self.server, self.polls, principal=seat.principal)
             case "short_poll":
-                reply = await short_poll.answer(channel, ask, clock, is_head=request.method == "HEAD")
+                await self._settle(seat, ask)
+                reply = document_reply(channel, ask, now=clock.wall(), is_head=request.method == "HEAD")
                 return reply.with_fields(cors).to_response()
+
+    async def _settle(self, seat: Seat, ask: Ask) -> None:
+        """Wait for a document, and look again whether the client may have it."""
+        longest = seat.channel.route.timeout
+        await settle(seat.channel, timeout=longest if ask.wait is None else min(ask.wait or longest, MAX_WAIT))
+        if refusal := self._desk.host.recheck(seat, ask):
+            raise refusal

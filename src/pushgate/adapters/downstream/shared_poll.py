@@ -12,9 +12,9 @@ brings no news would only be asked for again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from aiohttp import web
 
@@ -38,6 +38,8 @@ _NONE: Final[Mapping[int, Refusal]] = {}
 
 # An event, and the name of its topic.
 Told = tuple[Event, str]
+
+Recheck: TypeAlias = "Callable[[Seat], Refusal | None]"
 
 
 @dataclass(slots=True)
@@ -218,14 +220,19 @@ async def answer(
     clock: Clock,
     *,
     fields: Mapping[str, str],
+    recheck: Recheck,
 ) -> web.StreamResponse:
-    """Answer a long poll of many topics now, or park it until there is an answer."""
+    """
+    Answer a long poll of many topics now, or park it until there is an answer.
+
+    ``recheck`` tells of a topic why it may not be had any more, if it is so.
+    """
     wait = ask.wait or 0.0
     question = SharedQuestion(table, ask, clock, fields)
     for seat in table.seats:
         seat.channel.feed.touch()
     if ask.cursor is None and all(seat.cursor is None for seat in table.seats):
-        return (await _first(question, wait=wait)).to_response()
+        return (await _first(question, recheck, wait=wait)).to_response()
     parked = SharedParked(question, hub, server, keep_alive=may_go_on(request))
     judgement = Judgement(table, ask, clock, parked.judged, "long_poll")
     standings = judgement.begin()
@@ -243,12 +250,16 @@ async def answer(
     return TakenOver()
 
 
-async def _first(question: SharedQuestion, *, wait: float) -> Reply:
+async def _first(question: SharedQuestion, recheck: Recheck, *, wait: float) -> Reply:
     """Answer somebody who has no cursor yet: every document there is; raises a Refusal if there will be none."""
-    channels = [seat.channel for seat in question.table.seats]
-    longest = max(channel.route.timeout for channel in channels)
-    await settle(*channels, timeout=min(wait or longest, MAX_WAIT))
-    question.stand([Standing()] * len(channels))
+    seats = question.table.seats
+    longest = max(seat.channel.route.timeout for seat in seats)
+    await settle(*(seat.channel for seat in seats), timeout=min(wait or longest, MAX_WAIT))
+    refusals = {at: refusal for at, seat in enumerate(seats) if (refusal := recheck(seat))}
+    channels = [seat.channel for at, seat in enumerate(seats) if at not in refusals]
+    if not channels:
+        raise refusals[0]
+    question.stand([Standing()] * len(seats), refusals)
     now = question.clock.wall()
     missing = [channel for channel in channels if not channel.has_document and not channel.feed.topic.is_polling]
     for channel in missing:

@@ -15,11 +15,12 @@ from typing import ClassVar
 
 from aiohttp import web
 
+from ...auth.visitor import ended
 from ...clock import Clock
 from ...documents.changes import encode, timestamp
 from ...errors import Refusal
 from ...hub import Hub
-from ...leases import Stay, ended
+from ...leases import Stay
 from ...negotiation import Ask
 from ...packing import FLUSH, stored
 from ...sets import Position, Standing
@@ -279,8 +280,7 @@ def open_stream(
     standings = judgement.begin()
     if standings is not None and all(standing.is_over for standing in standings):
         return Reply(204, {"Vary": VARY, **fields, "Cache-Control": "no-store"}).to_response()
-    transport = take_over(request, connection)
-    if transport is None:
+    if (transport := take_over(request, connection)) is None:
         judgement.stop()
         return TakenOver()
     head = http_head("200 OK", {**opening_fields(ask), **fields, "Date": http_date(clock.wall())})

@@ -277,10 +277,11 @@ class SharedSocket:
         self._send(text_frame(envelope(expiring)))
 
     def revoke(self, principal: Principal, refusal: Refusal) -> None:
-        """End the topics that the client may follow as this principal only, and the connection if that was all."""
+        """End the topics that the client may follow as this principal only, and the connection if it is nobody else."""
+        self._stay.forget(principal)
         for subscription in [one for one in self._subscriptions.values() if one.principal is principal]:
             subscription.refuse(refusal)
-        if not self._subscriptions:
+        if not self._subscriptions and not self._stay.visitor.principals:
             self._close(refusal.close_code, reason_of(refusal), parting=parting_of(refusal))
 
     @property

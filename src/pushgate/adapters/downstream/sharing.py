@@ -98,7 +98,8 @@ class Sharing:
         with desk.host.lay(wishes, visitor) as table:
             if ask.transport == "sse":
                 return shared_sse.open_stream(request, hub, table, ask, clock, fields=fields, retry=retry, stay=stay)
-            return await shared_poll.answer(request, hub, server, table, ask, clock, fields=fields)
+            recheck = partial(desk.host.recheck, ask=ask)
+            return await shared_poll.answer(request, hub, server, table, ask, clock, fields=fields, recheck=recheck)
 
     def _unproved(self, wishes: Wishes, visitor: Visitor) -> list[str] | None:
         """Return who may vouch for a client that has shown nothing and may still do so; None if there is no need."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 
 from ...channel import Channel
-from ...clock import Clock
 from ...errors import Refusal, TopicGone, UpstreamFailed, UpstreamTimedOut
 from ...negotiation import Ask
 from ...values import ABSENT
@@ -56,14 +55,12 @@ def refusal_for(channel: Channel, *, now: float) -> Refusal | None:
     return UpstreamFailed(f"the upstream cannot be polled: {status.reason}", retry_after=wait, headers=state)
 
 
-async def answer(channel: Channel, ask: Ask, clock: Clock, *, is_head: bool) -> Reply:
-    """Answer a short poll; raises a Refusal if there is no document."""
-    await settle(channel, timeout=channel.route.timeout)
-    return document_reply(channel, ask, now=clock.wall(), is_head=is_head)
-
-
 def document_reply(channel: Channel, ask: Ask, *, now: float, is_head: bool = False) -> Reply:
-    """Return the document, or 304 if the client has it; ``now``: seconds since the epoch."""
+    """
+    Return the document, or 304 if the client has it; raises a Refusal if there is none.
+
+    ``now``: seconds since the epoch.
+    """
     if refusal := refusal_for(channel, now=now):
         raise refusal
     fields = topic_fields(channel) | {"Cache-Control": _cache_control(channel, ask, now=now)}

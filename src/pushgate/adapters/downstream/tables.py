@@ -15,10 +15,11 @@ from ...auth.visitor import Visitor
 from ...channel import Channel
 from ...documents.cursors import family_of, scope_of
 from ...errors import BadRequest, Refusal
+from ...generation import refusal_of
 from ...hub import Hub
 from ...identity import NOBODY
 from ...naming import RESERVED_QUERY, Router, decode_query
-from ...negotiation import check_offered, read_mode
+from ...negotiation import Ask, check_offered, read_mode
 from ...routes import Route, TopicName
 from ...sets import Member, scope_of_set
 from ...values import Caller, Mode, Principal, Transport
@@ -81,6 +82,12 @@ class Host:
         seat = self._admit(route, name, wish, transport, caller.principal, instead_of=instead_of)
         visitor.check_mode(seat.principal, seat.mode, route.modes[0])
         return seat
+
+    def recheck(self, seat: Seat, ask: Ask) -> Refusal | None:
+        """Return why somebody who has waited for a topic may not have it any more; None if it may."""
+        route, is_whole = seat.channel.route, ask.transport == "short_poll" or ask.is_document
+        worse = refusal_of(route, ask.transport, None if is_whole else seat.mode)
+        return worse or self._keeper.recheck(route, seat.channel.name, seat.principal)
 
     def entries(self, wishes: Wishes) -> list[Route | ViewRoute]:
         """Return what is asked for, as far as there is such a thing."""

@@ -140,9 +140,13 @@ class WebSocketStream(Subscriber):
                 self._acknowledge(message)
             case Subscribe():
                 self._check_topic(message.topic)
-                mode = read_mode(message.emit, self.channel.route.modes)
+                route = self.channel.route
+                mode = read_mode(message.emit, route.modes)
+                self._visitor.check_mode(self.principal, mode, route.modes[0])
+                # It may have been forgotten.
+                channel = self._hub.channel(route, self.channel.name, principal=self.principal)
                 self._leave()
-                self.channel = self._hub.channel(self.channel.route, self.channel.name)  # it may have been forgotten
+                self.channel = channel
                 self.mode = mode
                 self._acknowledge(message)
                 self._join(clean_cursor(message.cursor), opening=b"")
@@ -155,11 +159,14 @@ class WebSocketStream(Subscriber):
                 return self._renew(message)
             case Send():
                 self._check_topic(message.topic)
-                visitor = Visitor() if self.stay is None else self.stay.visitor
-                return send(message, self, visitor, self._desk, self._clock)
+                return send(message, self, self._visitor, self._desk, self._clock)
             case _:
                 assert_never(message)
         return None
+
+    @property
+    def _visitor(self) -> Visitor:
+        return Visitor() if self.stay is None else self.stay.visitor
 
     async def _renew(self, message: Auth) -> None:
         """Go on as whom the client has proved to be now, or as before if it has proved nothing."""

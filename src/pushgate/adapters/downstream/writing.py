@@ -81,10 +81,17 @@ class Writer:
         self._hub = hub
         self._under_way = 0
 
-    async def answer(self, request: web.BaseRequest, route: Route, name: TopicName, caller: Caller) -> Reply:
-        """Return the upstream's answer, once what it changed is published; raises a Refusal if there is none."""
+    async def answer(
+        self, request: web.BaseRequest, route: Route, admit: Callable[[], tuple[TopicName, Caller]]
+    ) -> Reply:
+        """
+        Return the upstream's answer, once what it changed is published; raises a Refusal if there is none.
+
+        ``admit`` is asked when the body has come: it tells what is written to and as whom, or refuses it.
+        """
         with self._counted():
             body = await read_body(request, at_most=MAX_BODY_BYTES)
+            name, caller = admit()
             sent = Sent(body, request.headers.get("Content-Type"), request.headers.get("Accept"))
             written = await self._write(route, request.method, name, caller, sent)
         answer = written.answer

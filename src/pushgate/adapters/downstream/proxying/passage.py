@@ -9,13 +9,14 @@ cookie goes either way.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from typing import TypeAlias
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from ....config.gateway import Gateway
-from ....errors import BadRequest, MethodNotAllowed, OriginForbidden, PollError, Refusal
+from ....errors import BadRequest, MethodNotAllowed, OriginForbidden, PollError, Refusal, Reloaded
 from ....forwarding import Arrival, Fields, check_framing, other_methods, request_fields, upgrade_of
 from ....hub import Hub
 from ....identity import claims_of
@@ -35,6 +36,9 @@ from .ways import Way, ways_of
 
 # What changes nothing (RFC 9110 section 9.2.1), so that it does not matter which page has asked for it.
 _SAFE = ("GET", "HEAD", "OPTIONS")
+
+# Returns the entry that a request belongs to now; raises the Refusal of one that may not be passed on any more.
+Find: TypeAlias = "Callable[[], Way | None]"
 
 
 class Passage:
@@ -77,23 +81,27 @@ class Passage:
         path = origin_form(target).partition("?")[0] or "/"
         return path.removeprefix(self._base_path) if path.startswith(f"{self._base_path}/") else None
 
-    async def answer(self, request: web.BaseRequest, way: Way) -> web.StreamResponse:
-        """Return what the upstream says, once it has been written; raises a Refusal for what is not passed on."""
+    async def answer(self, request: web.BaseRequest, way: Way, find: Find) -> web.StreamResponse:
+        """
+        Return what the upstream says, once it has been written; raises a Refusal for what is not passed on.
+
+        ``find`` has found the way, and is asked again when it is known who asks: it may be another one by then.
+        """
         try:
-            return await self._answer(request, way)
+            return await self._answer(request, way, find)
         except Refusal as refusal:
             self._metrics.passed_on(way.config.upstream, refusal.status)
             raise
 
-    async def _answer(self, request: web.BaseRequest, way: Way) -> web.StreamResponse:
-        passing = await self._admit(request, way)
+    async def _answer(self, request: web.BaseRequest, way: Way, find: Find) -> web.StreamResponse:
+        passing = await self._admit(request, way, find)
         try:
             async with self._http.line(way.config.upstream) as line:
                 return await passing.through(line)
         except PollError as error:  # there is no such upstream any more
             raise failure_of(error) from error
 
-    async def _admit(self, request: web.BaseRequest, way: Way) -> Passing:
+    async def _admit(self, request: web.BaseRequest, way: Way, find: Find) -> Passing:
         """Return the exchange that a request asks for, with nothing wrong about it."""
         fields = _fields(request)
         if not {request.method, *other_methods(fields)} <= {*way.config.methods}:
@@ -110,6 +118,8 @@ class Passage:
         if way.config.auth and request.method not in _SAFE:
             check_origin(request, is_allowed=self._lobby.is_allowed_origin(request))
         principal = await self._identify(request, way)
+        if way.config.auth and find() != way:
+            raise Reloaded("this is passed on differently now; come back", retry_after=1.0)
         asked = self._asked(request, way, principal, upgrade)
         return Passing(request, asked, way, upgrade, count=self._metrics.passed_on, changed=self._changed)
 
