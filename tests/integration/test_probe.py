@@ -11,7 +11,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,6 @@ from typer.testing import CliRunner
 
 from backends import ScriptedBackend
 from pushgate.cli import app
-from pushgate.cli.probe import progress_to
 from pushgate.config import parse
 
 PATIENCE = 30.0
@@ -225,28 +224,3 @@ async def test_polls_are_limited_by_their_number(backend: ScriptedBackend) -> No
 def test_a_wrong_command_line_exits_2(arguments: list[str]) -> None:
     """Before anything is asked."""
     assert runner.invoke(app, ["probe", *arguments]).exit_code == 2
-
-
-@dataclass(slots=True)
-class Lines:
-    """A stream that is no terminal."""
-
-    text: str = ""
-
-    def write(self, text: str) -> int:
-        self.text += text
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-
-def test_elsewhere_progress_is_a_line_now_and_then() -> None:
-    """In the log of a CI job one line in ten seconds is enough."""
-    now = 0.0
-    stream = Lines()
-    tell: Callable[[str, bool], None] = progress_to(stream, now=lambda: now)
-    for now in (1.0, 5.0, 10.0, 11.0, 19.0, 21.0):
-        tell(f"at {now:g}", False)
-    tell("", True)
-    assert stream.text == "at 10\nat 21\n"

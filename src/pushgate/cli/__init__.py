@@ -7,11 +7,15 @@ that ``pushgate version`` does not wait for an HTTP stack.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+
 import typer
 
 from .check import check
 from .config import config
 from .drain import drain
+from .manual import Contents, Page
 from .plan import plan
 from .probe import probe
 from .reload import reload
@@ -23,24 +27,25 @@ from .version import version
 
 app = typer.Typer(
     name="pushgate",
+    cls=Contents,
     help="Polls HTTP backends that nobody can change, and pushes what changed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command()(run)
-app.command()(check)
-app.command()(config)
-app.command("try")(try_)
-app.command()(probe)
-app.command()(plan)
-app.command()(replay)
-app.command()(drain)
-app.command()(reload)
-app.command()(schema)
-app.command()(version)
+
+# Commands by what they are for, in the order in which one needs them.
+COMMANDS: dict[str, list[Callable[..., None]]] = {
+    "Writing a configuration": [probe, check, config, schema, plan],
+    "Running it": [run, version],
+    "Trying it out": [try_, replay],
+    "Looking after a gateway that runs": [reload, drain],
+}
+for purpose, commands in COMMANDS.items():
+    for command in commands:
+        app.command(command.__name__.rstrip("_"), cls=Page, rich_help_panel=purpose)(command)
 
 
 def main() -> None:
     """Run the command line of this process; ends with SystemExit."""
-    app(prog_name="pushgate")
+    app(prog_name="pushgate", color=False if os.environ.get("NO_COLOR") else None)

@@ -21,7 +21,18 @@ def check(
     file: ConfigFile = "gateway.yaml",
     form: Annotated[Format, typer.Option("--format", help="text, json, or github (annotations).")] = "text",
 ) -> None:
-    """Check the configuration, and print what is wrong with line and column; warnings alone do not fail."""
+    """
+    Check the configuration, and print what is wrong with it.
+
+    Each problem has its line and column. Warnings alone do not fail: what is unsafe is an error, what is only likely to
+    be a mistake is a warning.
+
+        pushgate check
+        pushgate config -c staging.yaml | pushgate check -c -
+
+        # in a pull request on GitHub, where problems appear beside the lines
+        pushgate check --format github
+    """
     from ..config import warnings
     from ..errors import ConfigError
 

@@ -12,9 +12,16 @@ from .configuration import ConfigFile, require_config
 
 def config(
     file: ConfigFile = "gateway.yaml",
-    output: Annotated[Literal["yaml", "json"], typer.Option("--output", help="yaml or json.")] = "yaml",
+    output: Annotated[Literal["yaml", "json"], typer.Option("--output", help="For people, or for programs.")] = "yaml",
 ) -> None:
-    """Print the effective configuration, with secrets redacted."""
+    """
+    Print the configuration that is in force, secrets redacted.
+
+    With all defaults, with `defaults:` merged into routes, and with the values of variables.
+
+        pushgate config
+        pushgate config --output json | jq '.routes["/departures"].poll'
+    """
     from ..config import effective, to_yaml
 
     gateway = require_config(file)

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 STDIN = "-"
 
+# Where the configuration is, unless the command line says so.
+VARIABLE = "PUSHGATE_CONFIG"
+
 ConfigFile = Annotated[
-    str, typer.Option("--config", "-c", metavar="FILE", help="The configuration; - reads standard input.")
+    str,
+    typer.Option("--config", "-c", metavar="FILE", envvar=VARIABLE, help="The configuration; - reads standard input."),
 ]
 
 

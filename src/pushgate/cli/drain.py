@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from .configuration import ConfigFile
-from .operator import AdminAddress, AdminToken, tell_gateway
+from .operator import AdminAddress, AdminToken, obeyed
 
 
 def drain(
@@ -17,9 +16,17 @@ def drain(
     admin: AdminAddress = "",
     token: AdminToken = "",
 ) -> None:
-    """Ask all clients to leave over server.drain.window, and let none in that stays; the process goes on."""
-    told = tell_gateway("DELETE" if undo else "POST", "/-/drain", file=file, admin=admin, token=token)
-    if not told.is_ok:
-        print(f"pushgate: {told.text.strip()}", file=sys.stderr)
-        raise typer.Exit(1)
-    print(f"{'let in again' if undo else 'leaving'}: {told.json()['connections']} connections")
+    """
+    Ask all clients to leave, and let none in that stays.
+
+    They leave over server.drain.window, and are told when to come back; the process goes on, so a preStop hook may do
+    this. Readiness is withdrawn meanwhile.
+
+        pushgate drain
+        pushgate drain --undo
+
+        # of a gateway elsewhere; the token is server.admin.token
+        PUSHGATE_ADMIN_TOKEN=s3cr3t pushgate drain --admin gateway.internal:8081
+    """
+    told = obeyed("DELETE" if undo else "POST", "/-/drain", file=file, admin=admin, token=token)
+    print(f"{'let in again' if undo else 'leaving'}: {told['connections']} connections")

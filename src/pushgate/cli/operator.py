@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import sys
 from dataclasses import dataclass, field
@@ -11,18 +10,26 @@ from typing import Annotated, Any
 import typer
 
 from .configuration import require_config
+from .paint import legible
+from .progress import Progress
 
-# The gateway answers at once, or not at all.
+# The gateway answers at once, or not at all; to check a large configuration takes a while.
 TIMEOUT = 30.0
 
 # Where a listener that is bound to every address of the machine is asked.
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
+_GATEWAY = "Which gateway"
+
 AdminAddress = Annotated[
     str,
-    typer.Option("--admin", metavar="HOST:PORT", help="The admin listener, if the configuration is not to be read."),
+    typer.Option(
+        "--admin",
+        metavar="HOST:PORT",
+        help="Its admin listener, if the configuration is not to be read.",
+        rich_help_panel=_GATEWAY,
+    ),
 ]
-
 
 AdminToken = Annotated[
     str,
@@ -30,7 +37,8 @@ AdminToken = Annotated[
         "--token",
         envvar="PUSHGATE_ADMIN_TOKEN",
         metavar="TOKEN",
-        help="server.admin.token of a gateway on another machine; better by the variable, which others do not see.",
+        help="server.admin.token, if it is on another machine; better by the variable, which others do not see.",
+        rich_help_panel=_GATEWAY,
     ),
 ]
 
@@ -65,16 +73,15 @@ def find_admin(file: str, admin: str, token: str) -> Reach:
 
     On this machine no token is needed. The file's would be the wrong one there, if a reload is what it waits for.
     """
-    from ..adapters.admin.operators import is_local
-    from ..config.server import is_bearer
-
-    if token and not is_bearer(token):
-        raise typer.BadParameter("holds what no Authorization header can carry", param_hint="--token")
+    if token:
+        _check_token(token)
     if admin:
         host, _, port = admin.rpartition(":")
         if not port.isdecimal():
             raise typer.BadParameter(f"{admin}: write it like 127.0.0.1:8081", param_hint="--admin")
         return Reach(host.strip("[]") or "127.0.0.1", int(port), token)
+    from ..adapters.admin.operators import is_local
+
     settings = require_config(file).server.admin
     host = _LOOPBACK.get(settings.listen.host, settings.listen.host) or "127.0.0.1"
     if not token and settings.token is not None and not (is_local(host) or host == "localhost"):
@@ -82,18 +89,37 @@ def find_admin(file: str, admin: str, token: str) -> Reach:
     return Reach(host, settings.listen.port, token)
 
 
+def _check_token(token: str) -> None:
+    from ..config.server import is_bearer
+
+    if not is_bearer(token):
+        raise typer.BadParameter("holds what no Authorization header can carry", param_hint="--token")
+
+
 def tell_gateway(method: str, path: str, *, file: str, admin: str, token: str) -> Told:
-    """Ask the admin listener for something that changes something; says why and exits with 1 if nobody answers."""
+    """Ask the admin listener for something; says why and exits with 1 if nobody answers."""
+    import http.client
+
     reach = find_admin(file, admin, token)
     host, port = reach.host, reach.port
     headers = {"Pushgate-Admin": "1"} | ({"Authorization": f"Bearer {reach.token}"} if reach.token else {})
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
     try:
-        connection.request(method, path, headers=headers)
-        answer = connection.getresponse()
-        return Told(answer.status, answer.read().decode("utf-8", "replace"))
+        with Progress().during(f"waiting for the gateway on {host}:{port}"):
+            connection.request(method, path, headers=headers)
+            answer = connection.getresponse()
+            return Told(answer.status, answer.read().decode("utf-8", "replace"))
     except (OSError, UnicodeError, http.client.HTTPException) as error:  # UnicodeError: no name of a host
         print(f"pushgate: no gateway answers on {host}:{port}: {error or type(error).__name__}", file=sys.stderr)
         raise typer.Exit(1) from None
     finally:
         connection.close()
+
+
+def obeyed(method: str, path: str, *, file: str, admin: str, token: str) -> Any:
+    """Return what the gateway answers, as JSON; says why and exits with 1 if it refuses."""
+    told = tell_gateway(method, path, file=file, admin=admin, token=token)
+    if not told.is_ok:
+        print(legible(f"pushgate: {told.text.strip()}"), file=sys.stderr)
+        raise typer.Exit(1)
+    return told.json()

@@ -42,5 +42,19 @@ class Paint:
     def yellow(self, text: str) -> str:
         return self._painted("33", text)
 
+    def green(self, text: str) -> str:
+        return self._painted("32", text)
+
+    def dim(self, text: str) -> str:
+        return self._painted("2", text)
+
+    def comments(self, text: str) -> str:
+        """Let the comments of a YAML text step back behind the lines that count."""
+        lines = text.splitlines(keepends=True)
+        return "".join(self._dimmed(line) if line.lstrip().startswith("#") else line for line in lines)
+
+    def _dimmed(self, line: str) -> str:
+        return f"{self.dim(line.rstrip())}\n"
+
     def _painted(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._is_on else text

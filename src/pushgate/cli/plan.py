@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_never
+from typing import TYPE_CHECKING, Annotated, Any, assert_never
 
 import typer
 
+from .arguments import Output
+from .completion import complete_demand
 from .configuration import ConfigFile, require_config
 
 if TYPE_CHECKING:
@@ -20,19 +22,30 @@ def plan(
     file: ConfigFile = "gateway.yaml",
     topics: Annotated[
         list[str] | None,
-        typer.Option("--topics", metavar="ROUTE=N", help="How many topics of a route are followed; may be repeated."),
+        typer.Option(
+            "--topics",
+            metavar="ROUTE=N",
+            help="How many topics of a route are followed; may be repeated.",
+            autocompletion=complete_demand,
+        ),
     ] = None,
     replicas: Annotated[int, typer.Option("--replicas", min=1, help="How many gateways run.")] = 1,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 unless every budget fits.")] = False,
-    output: Annotated[Literal["text", "json"], typer.Option("--output", help="text or json.")] = "text",
+    output: Output = "text",
 ) -> None:
     """
-    Print the requests per second that each upstream gets at most, by route, against its budget.
+    Print how many requests upstreams get, against their budgets.
+
+    That is the requests per second that each gets at most, by route.
 
     A route that lists the values of its parameters has as many topics as they make. Any other is taken to have as many
     as it may (max_topics), which is seldom so: say how many you expect.
 
+        pushgate plan
         pushgate plan --topics '/quotes/{symbol}=200' --replicas 3
+
+        # in CI: not one request more than the budgets allow
+        pushgate plan --strict --output json
 
     A range such as 0.2-4 runs from what is asked in any case to what is asked at most: adaptive intervals, pages, and
     second tries at cron times make it. Views cost nothing, and so do listeners, however many.

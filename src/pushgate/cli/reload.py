@@ -12,7 +12,15 @@ from .operator import AdminAddress, AdminToken, tell_gateway
 
 
 def reload(file: ConfigFile = "gateway.yaml", admin: AdminAddress = "", token: AdminToken = "") -> None:
-    """Read the configuration again; if something is wrong with it, say so, exit with 1, and change nothing."""
+    """
+    Have the running gateway read its configuration again.
+
+    If something is wrong with the file, that is printed, the exit status is 1, and nothing has changed. What is printed
+    otherwise is what became of the topics.
+
+        pushgate reload
+        pushgate check -c gateway.yaml && pushgate reload --admin 127.0.0.1:8081
+    """
     told = tell_gateway("POST", "/-/reload", file=file, admin=admin, token=token)
     if not told.is_ok:
         print(_complaint(told.text), file=sys.stderr)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .configuration import require_config
+from .arguments import Output
+from .completion import complete_polled
+from .configuration import VARIABLE, require_config
 from .paint import legible
 
 if TYPE_CHECKING:
-    from ..clock import Clock
     from ..config import Gateway
     from ..routes import Route
     from ..tools.recordings import Recorded
@@ -22,34 +23,53 @@ if TYPE_CHECKING:
 
 DEFAULT = "gateway.yaml"
 _AD_HOC = "/replay"
+_ALONE = "A route without a file"
+
+FileWithRoute = Annotated[
+    str | None,
+    typer.Option("--config", "-c", metavar="FILE", help="A gateway.yaml with the route; - reads standard input."),
+]
+ReplayedRoute = Annotated[
+    str | None,
+    typer.Option(
+        "--route",
+        metavar="PATH",
+        help="Which of its routes; by default the only one.",
+        autocompletion=complete_polled,
+    ),
+]
+Key = Annotated[str | None, typer.Option("--key", metavar="KEY", help="`key` of a route.", rich_help_panel=_ALONE)]
+Ignored = Annotated[
+    list[str] | None,
+    typer.Option("--ignore", metavar="POINTER", help="`ignore`; repeatable.", rich_help_panel=_ALONE),
+]
+Selected = Annotated[str | None, typer.Option("--select", metavar="JMESPATH", help="`select`.", rich_help_panel=_ALONE)]
+Format = Annotated[str | None, typer.Option("--format", metavar="FORMAT", help="`format`.", rich_help_panel=_ALONE)]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=YAML", help="Any other key; repeatable.", rich_help_panel=_ALONE),
+]
 
 
 def replay(
     files: Annotated[list[Path], typer.Argument(help="Recorded bodies in order, or folders of them.")],
-    file: Annotated[
-        str | None,
-        typer.Option("--config", "-c", metavar="FILE", help="A gateway.yaml with the route; - reads standard input."),
-    ] = None,
-    route: Annotated[
-        str | None, typer.Option("--route", metavar="PATH", help="Which of its routes; by default the only one.")
-    ] = None,
-    key: Annotated[str | None, typer.Option("--key", metavar="KEY", help="Without a file: `key` of a route.")] = None,
-    ignore: Annotated[
-        list[str] | None, typer.Option("--ignore", metavar="POINTER", help="Likewise `ignore`; repeatable.")
-    ] = None,
-    select: Annotated[str | None, typer.Option("--select", metavar="JMESPATH", help="Likewise `select`.")] = None,
-    form: Annotated[str | None, typer.Option("--format", metavar="FORMAT", help="Likewise `format`.")] = None,
-    more: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=YAML", help="Likewise any other key; repeatable.")
-    ] = None,
-    output: Annotated[Literal["text", "json"], typer.Option("--output", help="text or json.")] = "text",
+    file: FileWithRoute = None,
+    route: ReplayedRoute = None,
+    key: Key = None,
+    ignore: Ignored = None,
+    select: Selected = None,
+    form: Format = None,
+    more: Settings = None,
+    output: Output = "text",
 ) -> None:
     """
-    Run recorded answers through a route, and report what clients would have got.
+    Run recorded answers through a route, and report what comes out.
 
-    \b
         pushgate replay recorded/ --key id --ignore /metadata/generated
-        pushgate replay recorded/*.csv --format '{kind: csv, delimiter: ";"}' --set 'quiet={/*/load: 2}'
+        pushgate replay recorded/*.csv --format '{kind: csv, delimiter: ";"}' \\
+            --set 'quiet={/*/load: 2}'
+
+        # through a route that is there
         pushgate replay recorded/ -c gateway.yaml --route '/stations/{city}'
 
     A folder stands for its numbered files. NNNN.meta.json beside a body may say its status, headers and time (t; a
@@ -62,7 +82,6 @@ def replay(
     Bytes are those of bodies and events, for one client, without header fields. The exit status is 1 if no answer
     became a document.
     """
-    from ..clock import Clock
     from ..tools.recordings import timed
 
     adhoc = {"key": key, "ignore": ignore or None, "select": select, "format": form}
@@ -71,7 +90,7 @@ def replay(
     series = [*_series(files)]
     if not series:
         raise typer.BadParameter("holds no recorded answers (0001.json, 0002.json, …)", param_hint="FILES")
-    played = _play(chosen, timed(series, every=chosen.pace), Clock())
+    played = _play(chosen, timed(series, every=chosen.pace), is_for_programs=output == "json")
     from .findings import as_json, as_text
 
     title = f"{len(series)} answers through {_title(chosen, options)}"
@@ -83,21 +102,18 @@ def replay(
         raise typer.Exit(1)
 
 
-def _play(route: Route, series: Sequence[tuple[float, Recorded]], clock: Clock) -> Replay:
-    """Let the series run; if that takes longer than two seconds, it is told how far it is."""
+def _play(route: Route, series: Sequence[tuple[float, Recorded]], *, is_for_programs: bool) -> Replay:
+    """Let the series run."""
     from ..adapters.upstream.formats import decoder_for
     from ..tools.replaying import Replay
-    from .probe import progress_to
+    from .progress import Progress
 
     played = Replay(route, decoder_for(route))
-    tell = progress_to(sys.stderr)
-    told = clock.now() + 1.0
+    progress = Progress(is_for_programs=is_for_programs)
     for number, (at, poll) in enumerate(series):
         played.take(poll, at=at)
-        if clock.now() >= told:
-            tell(f"{number + 1} of {len(series)} answers", False)
-            told = clock.now() + 0.2
-    tell("", True)
+        progress.step(f"{number + 1:,} of {len(series):,} answers")
+    progress.clear()
     return played
 
 
@@ -110,10 +126,11 @@ def _route(file: str | None, path: str | None, options: dict[str, Any]) -> Route
 
     if options and (file is not None or path is not None):
         raise typer.BadParameter(f"`{next(iter(options))}` is for a route without a file; change the file instead")
-    if file is None and path is None and (options or not Path(DEFAULT).exists()):
+    named = file or os.environ.get(VARIABLE)
+    if file is None and path is None and (options or not (named or Path(DEFAULT).exists())):
         config, path = _adhoc(options), _AD_HOC
     else:
-        config = require_config(file or DEFAULT)
+        config = require_config(named or DEFAULT)
     return _sound(Route(*_chosen(config, path), config.upstreams))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -15,6 +14,8 @@ from ..heap import tidy_heap
 from .configuration import ConfigFile, original, require_config
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ..gateway import Gateway
 
 
@@ -35,7 +36,23 @@ LogLevelOption = Annotated[
 def run(
     file: ConfigFile = "gateway.yaml", log_format: LogFormatOption = None, log_level: LogLevelOption = "info"
 ) -> None:
-    """Poll the backends and push what changes, until SIGTERM or Ctrl-C; a second one does not wait for anybody."""
+    """
+    Poll the backends and push what changes.
+
+    Until SIGTERM or Ctrl-C, upon which clients leave over server.drain; a second one does not wait for anybody. SIGHUP
+    reads the configuration again, and so does the file itself when it changes.
+
+        pushgate run
+        pushgate run -c /etc/pushgate/gateway.yaml
+
+        # what only one run shall use comes from elsewhere
+        envsubst < gateway.yaml.in | pushgate run -c -
+
+        # what happens, for people to read
+        pushgate run --log-format console --log-level debug
+    """
+    import asyncio
+
     _listen_to_signals()
     source = original(file)
     config = require_config(file, source)
@@ -70,6 +87,8 @@ def _listen_to_signals() -> None:
 
 async def _until_told(gateway: Gateway) -> None:
     """Run until a signal asks to stop and clients have left, or until a second one ends the process at once."""
+    import asyncio
+
     tidy_heap()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -89,6 +108,8 @@ async def _until_told(gateway: Gateway) -> None:
 
 def _new_loop() -> asyncio.AbstractEventLoop:
     """uvloop writes 500 sockets in the time in which asyncio's own loop writes a few beside a busy thread."""
+    import asyncio
+
     try:
         import uvloop
     except ImportError:  # not on Windows

@@ -8,8 +8,10 @@ It is the gateway's own feed, client, budget and pipeline. What differs is that 
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Protocol
 
 from ..adapters.upstream.budget import Gate
 from ..adapters.upstream.credentials import Refreshed
@@ -33,6 +35,8 @@ from ..tools.narration import answer_lines, counted, cut
 from ..tools.redaction import shown_body, shown_fields, shown_url
 from ..tools.tracing import Trace, TracedReception, TracedRecipe
 from ..values import UpstreamRequest, Validators
+from .progress import Progress
+from .target import Target
 
 # Told of every exchange with an upstream: what was asked, what came of it, and in how many seconds.
 Heard = Callable[[UpstreamRequest, Reply | PollError, float], None]
@@ -187,3 +191,66 @@ class Trial:
 
     def _refreshed(self, upstream: str, ok: bool) -> None:
         self.trace.note("credentials", f"those for {upstream} were got anew" if ok else f"none were got for {upstream}")
+
+
+class Printer(Protocol):
+    """Who tells people of polls."""
+
+    @property
+    def progress(self) -> Progress: ...
+
+    def poll(self, trial: Trial) -> None:
+        """Tell what came of the latest poll."""
+
+    def waiting(self, trial: Trial) -> str:
+        """Return what to say between two polls."""
+
+
+async def poll_once(target: Target, printer: Printer) -> None:
+    """Poll once; who waits longer than two seconds is told for what."""
+    is_settled = asyncio.Event()
+
+    def settled(trial: Trial) -> None:
+        if not is_settled.is_set():
+            printer.poll(trial)
+        is_settled.set()
+
+    clock = Clock()
+    began = clock.now()
+
+    def waiting() -> None:
+        if (seconds := clock.now() - began) > 1.5:
+            printer.progress.tell(f"waiting for the upstream for {seconds:.0f}s")
+
+    async with Trial(target.route, target.topic, clock, settled).running():
+        await _wait(is_settled, waiting)
+
+
+async def _wait(is_over: asyncio.Event, tell: Callable[[], None]) -> None:
+    """Wait, and tell every second that we do; no timeout: a poll has its own, and whoever watches says when to end."""
+    while not is_over.is_set():
+        try:
+            async with asyncio.timeout(1.0):
+                await is_over.wait()
+        except TimeoutError:
+            tell()
+
+
+async def keep_polling(target: Target, printer: Printer) -> None:
+    """Poll by the schedule until the topic ends or a signal comes; a second signal ends the process at once."""
+    is_over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def settled(trial: Trial) -> None:
+        printer.poll(trial)
+        if trial.feed.topic.state == "ended":
+            is_over.set()
+
+    def enough(number: signal.Signals) -> None:
+        loop.remove_signal_handler(number)
+        is_over.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, enough, number)
+    async with Trial(target.route, target.topic, Clock(), settled).running() as trial:
+        await _wait(is_over, lambda: printer.progress.tell(printer.waiting(trial)))

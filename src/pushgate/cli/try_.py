@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .arguments import Headers, Output, header_fields
+from .completion import complete_topics
 from .configuration import ConfigFile, require_config
 from .paint import Paint, legible
 
@@ -20,46 +20,48 @@ if TYPE_CHECKING:
     from .target import Target
     from .trial import Trial
 
-Output = Literal["text", "json"]
-
 _DOCUMENT_LINES = 24
 _OPERATIONS = 10
 _MARGIN = 14  # the width of a step's name
 
 
 def try_(
-    topic: Annotated[str, typer.Argument(help="What clients ask for: /quotes/ACME?lang=de")],
+    topic: Annotated[
+        str, typer.Argument(help="What clients ask for: /quotes/ACME?lang=de", autocompletion=complete_topics)
+    ],
     file: ConfigFile = "gateway.yaml",
     watch: Annotated[bool, typer.Option("--watch", help="Keep polling, and print every change; Ctrl-C ends.")] = False,
-    headers: Annotated[
-        list[str] | None,
-        typer.Option("-H", "--header", metavar="NAME: VALUE", help="A header field of the client's; repeatable."),
-    ] = None,
+    headers: Headers = None,
     claims: Annotated[
         str | None, typer.Option("--as", metavar="CLAIMS", help="""Who the client is: '{"sub": "ann"}'.""")
     ] = None,
-    output: Annotated[Output, typer.Option("--output", help="text or json.")] = "text",
+    output: Output = "text",
 ) -> None:
     """
-    Poll one topic as the gateway would, and print what every step of the pipeline makes of the answer.
+    Poll one topic, and print what every step makes of the answer.
 
-    No gateway has to run, and none is asked. What is printed holds no credentials: neither those of the configuration
-    nor what a client sends to be passed on.
+    It is polled as the gateway would, with the same client, credentials, budget and pipeline; no gateway has to run,
+    and none is asked. What is printed holds no credentials: neither those of the configuration nor what a client sends
+    to be passed on.
 
-    \b
         pushgate try '/quotes/ACME?lang=de'
-        pushgate try /orders -H 'Cookie: SID=42' --as '{"sub": "ann"}'
         pushgate try /stations/paris --watch
+
+        # as somebody, where the topic is not the same for everybody
+        pushgate try /orders -H 'Cookie: SID=42' --as '{"sub": "ann"}'
 
     A poll that fails is shown up to the step at which it fails, with the reason and what to look at; the exit status
     is 1. With --watch, changes are printed as JSON Patch, with everything else that happens to the topic; as JSON, one
     line each.
     """
+    import asyncio
+
     from ..clock import Clock
     from ..errors import Refusal
     from ..logs import configure
     from ..tools.redaction import Veil, secrets_of
     from .target import find
+    from .trial import keep_polling, poll_once
 
     config = require_config(file)
     caller = _caller(headers or [], claims)
@@ -73,7 +75,7 @@ def try_(
     printer = _Printer(target, veil, output, watches=watch)
     try:
         with asyncio.Runner() as runner:
-            runner.run(_watch(target, printer) if watch else _once(target, printer))
+            runner.run(keep_polling(target, printer) if watch else poll_once(target, printer))
     except KeyboardInterrupt:
         raise typer.Exit(1) from None
     if not printer.is_good:
@@ -84,9 +86,7 @@ def _caller(headers: list[str], claims: str | None) -> Caller:
     from ..identity import cookies_of
     from ..values import Caller
 
-    fields = [(name.strip().lower(), value.strip()) for name, _, value in (field.partition(":") for field in headers)]
-    if any(not name or not value for name, value in fields):
-        raise typer.BadParameter("write it like 'Accept-Language: de'", param_hint="-H")
+    fields = [(name.lower(), value) for name, value in header_fields(headers)]
     cookies = "; ".join(value for name, value in fields if name == "cookie")
     return Caller(_principal(claims), dict(fields), cookies_of(cookies))
 
@@ -113,68 +113,13 @@ def _secrets(caller: Caller) -> Iterator[str]:
     yield from (value for name, value in caller.headers.items() if is_credential(name))
 
 
-async def _once(target: Target, printer: _Printer) -> None:
-    """Poll once; who waits longer than two seconds is told for what."""
-    from ..clock import Clock
-    from .trial import Trial
-
-    is_settled = asyncio.Event()
-
-    def settled(trial: Trial) -> None:
-        if not is_settled.is_set():
-            printer.poll(trial)
-        is_settled.set()
-
-    clock = Clock()
-    began = clock.now()
-
-    def waiting() -> None:
-        if (seconds := clock.now() - began) > 1.5:
-            printer.progress(f"waiting for the upstream for {seconds:.0f}s")
-
-    async with Trial(target.route, target.topic, clock, settled).running():
-        await _wait(is_settled, waiting)
-
-
-async def _wait(is_over: asyncio.Event, tell: Callable[[], None]) -> None:
-    """Wait, and tell every second that we do; no timeout: a poll has its own, and whoever watches says when to end."""
-    while not is_over.is_set():
-        try:
-            async with asyncio.timeout(1.0):
-                await is_over.wait()
-        except TimeoutError:
-            tell()
-
-
-async def _watch(target: Target, printer: _Printer) -> None:
-    """Poll by the schedule until the topic ends or a signal comes; a second signal ends the process at once."""
-    from ..clock import Clock
-    from .trial import Trial
-
-    is_over = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def settled(trial: Trial) -> None:
-        printer.poll(trial)
-        if trial.feed.topic.state == "ended":
-            is_over.set()
-
-    def enough(number: signal.Signals) -> None:
-        loop.remove_signal_handler(number)
-        is_over.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, enough, number)
-    async with Trial(target.route, target.topic, Clock(), settled).running() as trial:
-        await _wait(is_over, lambda: printer.progress(printer.waiting(trial)))
-
-
 class _Printer:
     """Prints polls: the first with all its steps, those that follow with what came of them."""
 
     def __init__(self, target: Target, veil: Veil, output: Output, *, watches: bool) -> None:
-        from .probe import progress_to
+        from .progress import Progress
 
+        self.progress = Progress(is_for_programs=output == "json")
         self.is_good = False  # whether the latest poll was, or any if polls are watched
         self._target = target
         self._veil = veil
@@ -183,10 +128,6 @@ class _Printer:
         self._polls = self._changes = 0
         self._state = "cold"
         self._paint = Paint(sys.stdout)
-        self._tell = progress_to(sys.stderr)
-
-    def progress(self, text: str) -> None:
-        self._tell(text, False)
 
     def waiting(self, trial: Trial) -> str:
         topic = trial.feed.topic
@@ -199,7 +140,7 @@ class _Printer:
         """Print what came of the latest poll."""
         from .account import account, events
 
-        self._tell("", True)
+        self.progress.clear()
         first = self._polls == 0
         self._polls += 1
         self._changes += len(trial.changes)

@@ -6,5 +6,9 @@ from .. import __version__
 
 
 def version() -> None:
-    """Print the version."""
+    """
+    Print the version.
+
+        pushgate version
+    """
     print(f"pushgate {__version__}")
