@@ -64,16 +64,27 @@ class Hub:
         instead_of: TopicName | None = None,
     ) -> Channel:
         """
-        Return the topic's channel. ``principal``: for whom it is woken, if it is not alive, and what it lets go then.
+        Return the topic's channel. ``principal``: for whom it is woken, if it is not alive; ``instead_of``: what is let
+        go for it, and ``vacated`` then: it takes the place of that one.
 
         Raises Overloaded if there are as many live topics as may be, TooMany if the principal keeps as many alive as it
         may, and BadRequest for one that cannot be asked for.
         """
         polled = name.parent or name
+        before = None if instead_of is None else self.find(instead_of.parent or instead_of)
         if principal is not None and not self._is_alive(polled.key):
-            other = None if instead_of is None else (instead_of.parent or instead_of).key
+            other = None if before is None else before.name.key
             self.topic_ration.wake(principal, polled.key, self._is_alive, instead_of=other)
-        return self._view(route, name) if isinstance(route, ViewRoute) else self._topic(route, name)
+        return self._view(route, name, before) if isinstance(route, ViewRoute) else self._topic(route, name, before)
+
+    def vacated(self, name: TopicName) -> None:
+        """Do not keep a topic for those who may come back, if it was left for another one and there is no room."""
+        channel = self.find(name.parent or name)
+        if channel is None or channel.feed.topic.listeners or channel.feed.topic.is_polling:
+            return
+        route = channel.route
+        if self._per_route[route.name] > route.config.max_topics or len(self._channels) > self.max_topics:
+            self._forget(channel)
 
     def topics(self) -> list[PolledChannel]:
         """Return the topics that are alive."""
@@ -92,23 +103,23 @@ class Hub:
         """Return the channel of a topic that is polled, if it is alive."""
         return self._channels.get(name.key)
 
-    def _topic(self, route: Route, name: TopicName) -> PolledChannel:
+    def _topic(self, route: Route, name: TopicName, before: PolledChannel | None = None) -> PolledChannel:
         channel = self._channels.get(name.key)
         if channel is None:
             if name not in route.standing:  # what the file names fails at each poll, where it can be seen
                 route.request(name)
-            self._make_room(route)
+            self._make_room(route, vacant=before is not None and before.feed.topic.listeners <= 1)
             channel = self._channels[name.key] = PolledChannel(route, name, self._means)
             self._per_route[route.name] = self._per_route.get(route.name, 0) + 1
         return channel
 
-    def _view(self, route: ViewRoute, name: TopicName) -> ViewChannel:
+    def _view(self, route: ViewRoute, name: TopicName, before: PolledChannel | None) -> ViewChannel:
         view = self._views.get(name.key)
         if view is None:
             assert name.parent is not None, "a view is named with its parent"
             if len(self._views) >= self.max_topics:
                 self._forget_one_view()
-            parent = self._topic(route.parent, name.parent)
+            parent = self._topic(route.parent, name.parent, before)
             view = self._views[name.key] = ViewChannel(route, name, parent, self._means)
         return view
 
@@ -124,10 +135,11 @@ class Hub:
         view.close()
         del self._views[view.name.key]
 
-    def _make_room(self, route: Route) -> None:
-        while self._per_route.get(route.name, 0) >= route.config.max_topics:
+    def _make_room(self, route: Route, *, vacant: bool) -> None:
+        """Forget what nobody needs as long as there is too much. ``vacant``: a topic of this route is let go for it."""
+        while self._per_route.get(route.name, 0) - vacant >= route.config.max_topics:
             self._forget_one(route, f"{route.name} has {route.config.max_topics} live topics already (max_topics)")
-        while len(self._channels) >= self.max_topics:
+        while len(self._channels) - vacant >= self.max_topics:
             self._forget_one(None, f"there are {self.max_topics} live topics already (server.limits.topics)")
         self._relieve_memory()
         if self._means.log.is_full():

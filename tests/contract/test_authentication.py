@@ -429,6 +429,29 @@ class TestAnotherIdentity:
             await say(client, op="auth", token=renewed)
             assert (await hear(client, "snapshot"))["data"]["of"] == f"Bearer {renewed}"
 
+    @pytest.mark.parametrize("path", ["/mine", "/-/ws?topic=/mine"])
+    @pytest.mark.parametrize("limited", ["route", "gateway"])
+    async def test_needs_no_room_where_there_is_none(self, path: str, limited: str) -> None:
+        """Not even for as long as others would be waited for (``linger``), and however often it becomes somebody."""
+        more = {"max_topics": 1} if limited == "route" else {}
+        forward = {"headers": ["Authorization"]}
+        poll = {"every": "1h", "linger": "1h"}
+        routes = {"/mine": route(auth="staff", share="identity", forward=forward, poll=poll, **more)}
+        server = {"limits": {"topics": 1}} if limited == "gateway" else {}
+        async with (
+            accounts() as backend,
+            running_gateway(backend.url, routes, auth=AUTH, server=server) as gateway,
+            socket(gateway, path, additional_headers=bearer()) as client,
+        ):
+            await hear(client, "snapshot")
+            for lives in (7200, 10_000, 20_000):
+                renewed = token(lives=lives)
+                await say(client, op="auth", token=renewed)
+                assert (await hear(client, "snapshot"))["data"]["of"] == f"Bearer {renewed}"
+            with pytest.raises(InvalidStatus) as refused:
+                await socket(gateway, path, additional_headers=bearer("ben"))
+            assert refused.value.response.status_code == 503
+
     async def test_is_each_entrys_own_where_several_are_known(self) -> None:
         """What is asked for as somebody is asked for with that one's credentials, and with nobody else's."""
         own = {"share": "identity", "forward": {"headers": ["Authorization"]}}

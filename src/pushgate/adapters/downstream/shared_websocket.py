@@ -41,21 +41,8 @@ class SharedSocket:
     """One WebSocket client that follows many topics; the protocol of its socket."""
 
     __slots__ = (
-        "_clock",
-        "_conversation",
-        "_desk",
-        "_form",
-        "_hub",
-        "_inbox",
-        "_is_paused",
-        "_missed_beats",
-        "_send",
-        "_subscriptions",
-        "_throttle",
-        "heartbeat",
-        "parting",
-        "stay",
-        "turn",
+        *("_clock", "_conversation", "_desk", "_form", "_hub", "_inbox", "_is_paused", "_missed_beats", "_send"),
+        *("_subscriptions", "_throttle", "heartbeat", "parting", "stay", "turn"),
     )
 
     transport_name: ClassVar[Transport] = "websocket"
@@ -271,6 +258,7 @@ class SharedSocket:
             self.drop(subscription)
             self._follow(seat)
             seat.channel.left()
+            self._hub.vacated(before)
 
     def warn(self, expiring: Event) -> None:
         """Tell the client that credentials end; what ends with them, it will be told topic by topic."""

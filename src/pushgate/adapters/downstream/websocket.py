@@ -201,6 +201,7 @@ class WebSocketStream(Subscriber):
         if is_subscribed:
             self._join(None, opening=b"")
         channel.left()
+        self._hub.vacated(before.name)
 
     def _check_topic(self, topic: str) -> None:
         if topic != self.channel.name.text:
