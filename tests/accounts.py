@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from backends import answering
+
 
 class Accounts:
     """A backend that shows to each caller what is theirs; ``closed`` are those that it no longer lets in."""
@@ -28,11 +30,5 @@ class Accounts:
 @asynccontextmanager
 async def accounts() -> AsyncIterator[Accounts]:
     backend = Accounts()
-    runner = web.ServerRunner(web.Server(backend, access_log=None), shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        backend.url = "http://{}:{}".format(*runner.addresses[0][:2])
+    async with answering(backend) as backend.url:
         yield backend
-    finally:
-        await runner.cleanup()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -127,15 +127,23 @@ class ScriptedBackend:
 
 
 @asynccontextmanager
+async def answering(
+    answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], *, port: int = 0
+) -> AsyncIterator[str]:
+    """A server that answers like this, on a free port or this one, as long as the context is open; yields its URL."""
+    runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield "http://{}:{}".format(*runner.addresses[0][:2])
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
 async def scripted_backend(document: Any = None, *, port: int = 0) -> AsyncIterator[ScriptedBackend]:
     """A backend on a free port, or on this one, as long as the context is open."""
     backend = ScriptedBackend()
     backend.serve(document)
-    runner = web.ServerRunner(web.Server(backend, access_log=None), shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        backend.url = "http://{}:{}".format(*runner.addresses[0][:2])
+    async with answering(backend, port=port) as backend.url:
         yield backend
-    finally:
-        await runner.cleanup()

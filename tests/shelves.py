@@ -10,6 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from backends import answering
+
 
 class Shelf:
     """``documents`` by path; a number is the status to answer with. ``asked`` counts requests."""
@@ -37,12 +39,8 @@ class Shelf:
 async def shelf() -> AsyncIterator[Shelf]:
     """A backend on a free port, as long as the context is open."""
     backend = Shelf()
-    runner = web.ServerRunner(web.Server(backend, access_log=None), shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        backend.url = "http://{}:{}".format(*runner.addresses[0][:2])
-        yield backend
-    finally:
-        backend.is_open.set()
-        await runner.cleanup()
+    async with answering(backend) as backend.url:
+        try:
+            yield backend
+        finally:
+            backend.is_open.set()

@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 from websockets.asyncio.client import connect
 
-from backends import ScriptedBackend
+from backends import ScriptedBackend, answering
 from gateways import EVERY_MODE, Running, eventually, http_client, route, running_gateway
 from links import Link
 from replicas import GONE, Replica, is_same, position_of
@@ -440,13 +440,8 @@ async def accounts(closed: set[str]) -> AsyncIterator[str]:
         who = request.headers["Authorization"]
         return web.Response(status=403) if who in closed else web.json_response({"of": who})
 
-    runner = web.ServerRunner(web.Server(show, access_log=None), shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield "http://{}:{}".format(*runner.addresses[0][:2])
-    finally:
-        await runner.cleanup()
+    async with answering(show) as url:
+        yield url
 
 
 async def test_a_view_is_of_its_callers_own_document() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from backends import PATIENCE
+from backends import PATIENCE, answering
 from gateways import eventually, http_client, route, running_gateway
 from pushgate.config.gateway import Gateway as Config
 from pushgate.gateway import Gateway
@@ -35,14 +35,8 @@ class Backend:
 async def backend_that(answer: Callable[[web.BaseRequest, bytes], web.Response]) -> AsyncIterator[Backend]:
     backend = Backend()
     backend.answer = answer
-    runner = web.ServerRunner(web.Server(backend, access_log=None), shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        backend.url = "http://{}:{}".format(*runner.addresses[0][:2])
+    async with answering(backend) as backend.url:
         yield backend
-    finally:
-        await runner.cleanup()
 
 
 async def document(base: str, path: str) -> Any:

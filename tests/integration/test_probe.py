@@ -21,7 +21,7 @@ import pytest
 from aiohttp import web
 from typer.testing import CliRunner
 
-from backends import ScriptedBackend
+from backends import ScriptedBackend, answering
 from pushgate.cli import app
 from pushgate.config import parse
 
@@ -58,14 +58,8 @@ class Bikes:
 @asynccontextmanager
 async def bikes() -> AsyncIterator[Bikes]:
     backend = Bikes()
-    server = web.ServerRunner(web.Server(backend, access_log=None), shutdown_timeout=0.1)
-    await server.setup()
-    try:
-        await web.TCPSite(server, "127.0.0.1", 0).start()
-        backend.url = "http://{}:{}".format(*server.addresses[0][:2])
+    async with answering(backend) as backend.url:
         yield backend
-    finally:
-        await server.cleanup()
 
 
 async def start(*arguments: str, **more: Any) -> Process:
