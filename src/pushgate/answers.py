@@ -30,6 +30,19 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """
+    What an answer cost, and would have cost anybody else: requests, and bytes of bodies as they came over the network.
+
+    ``sharers``: how many topics were asked for together; the bytes are this one's share.
+    """
+
+    requests: int = 1
+    bytes: int = 0
+    sharers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """
     What an upstream said. ``at``: when it was read, since the epoch.
@@ -58,6 +71,7 @@ class Answer:
     ttl: float | None = None
     verdict: Literal["gone", "keep"] | None = None
     is_redirected: bool = False
+    cost: Cost = Cost()
 
     @property
     def is_over_quota(self) -> bool:

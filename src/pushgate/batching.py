@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from .answers import NO_VALIDATORS, Answer
+from .answers import NO_VALIDATORS, Answer, Cost
 from .config.pipeline import Batch
 from .documents.selecting import find
 from .errors import PollError
@@ -30,11 +30,17 @@ def joined(batch: Batch, request: UpstreamRequest, names: Sequence[str]) -> Upst
 
 
 class Shares:
-    """The answer to a batch, taken apart. ``value``: of the whole answer, without what is ignored."""
+    """
+    The answer to a batch, taken apart. ``value``: of the whole answer, without what is ignored.
 
-    def __init__(self, batch: Batch, answer: Answer, value: Json, *, ttl: float | None) -> None:
+    ``sharers``: how many topics were asked for.
+    """
+
+    def __init__(self, batch: Batch, answer: Answer, value: Json, *, ttl: float | None, sharers: int = 1) -> None:
         self._batch = batch
-        self._answer = replace(answer, validators=NO_VALIDATORS, ttl=ttl)  # validators would speak for the whole
+        cost = Cost(1, answer.cost.bytes // sharers, sharers)
+        # Validators would speak for the whole.
+        self._answer = replace(answer, validators=NO_VALIDATORS, ttl=ttl, cost=cost)
         self._parts = _parts(batch, value)
 
     def of(self, name: str) -> Answer:

@@ -12,6 +12,7 @@ Rule 3: nothing here awaits. Looking at the history and joining a lane are one s
 from __future__ import annotations
 
 from asyncio import Future
+from collections import Counter
 
 from .answers import Accepted
 from .documents.changes import Change
@@ -23,8 +24,9 @@ from .routes import Route, TopicName
 from .subscriber import Subscriber, Waiter
 from .values import Event, Mode, State, Status
 from .views import ViewRoute
-from .wave import Wave, one_by_one, wake
-from .wire import Form, Frames, heartbeat_event, problem_event, status_event
+from .voice import Voice
+from .wave import Errand, Wave, one_by_one, wake
+from .wire import Form
 
 
 class Channel:
@@ -36,13 +38,13 @@ class Channel:
     feed: Feed
 
     def __init__(self, route: Route | ViewRoute, name: TopicName, means: Means) -> None:
-        self.route = route
-        self.name = name
+        self.route, self.name = route, name
+        self.ledger = means.metrics.ledger(route.name)
         self._clock = means.clock
         self._metrics = means.metrics
         self._lanes: dict[tuple[Mode, Form], dict[Subscriber, None]] = {}
         self._behind: dict[Subscriber, None] = {}
-        self._frames = Frames(name.text)
+        self._voice = Voice(name.text, self.ledger, means.clock.wall)
         self._owed_status: set[Subscriber] = set()  # behind, and the topic's state changed meanwhile
         self._waiters: dict[Waiter, None] = {}
         self._wave = Wave()
@@ -80,6 +82,13 @@ class Channel:
     def has_document(self) -> bool:
         return self.history.latest is not None
 
+    def become(self, route: Route | ViewRoute, name: TopicName) -> None:
+        """Go by another configuration; those who listen are counted where it is listed from now on."""
+        self.route, self.name = route, name
+        self.ledger.subscribers.subtract(here := Counter(one.transport_name for one in self.listeners()))
+        self.ledger = self._voice.ledger = self._metrics.ledger(route.name)
+        self.ledger.subscribers.update(here)
+
     # Joining and leaving.
 
     def count(self) -> int:
@@ -102,6 +111,7 @@ class Channel:
     def join(self, subscriber: Subscriber, cursor: str | None, *, opening: bytes) -> None:
         """Add a subscriber and write ``opening`` and its first event; from here on it gets everything."""
         self.joined()
+        self.ledger.subscribers[subscriber.transport_name] += 1
         subscriber.cursor = None if cursor == "now" else cursor
         subscriber.bare_at = None
         self._behind[subscriber] = None
@@ -122,21 +132,22 @@ class Channel:
         elif latest is not None:
             events += self._bring_up(subscriber)
         if subscriber.is_beating and not events:
-            events.append(self._heartbeat(subscriber))
+            events.append(self._voice.heartbeat(self.status, self.position(subscriber)))
         if self.state != "live":
-            events.append(self._status())
-        subscriber.tell(self._frames.of(events, subscriber.form), opening=opening)
+            events.append(self._voice.status(self.status))
+        self._voice.tell(subscriber, events, opening=opening)
 
     def _finish(self, subscriber: Subscriber, events: list[Event], *, opening: bytes = b"") -> None:
         """Tell somebody the rest, and that it was the rest."""
         if not events or events[-1].kind != "end":
             events.append(self.history.end_event())
-        subscriber.tell(self._frames.of(events, subscriber.form), opening=opening)
+        self._voice.tell(subscriber, events, opening=opening)
         subscriber.finish()
 
     def leave(self, subscriber: Subscriber) -> None:
         self._remove(subscriber)
         self._owed_status.discard(subscriber)
+        self.ledger.subscribers[subscriber.transport_name] -= 1
         if subscriber.pace is not None:
             subscriber.pace.stop()
         self.left()
@@ -144,24 +155,25 @@ class Channel:
     def wait(self, waiter: Waiter) -> None:
         """Add somebody to wake; the caller has just looked and found nothing to say."""
         self._waiters[waiter] = None
+        self.ledger.subscribers[waiter.transport_name] += 1
         self.joined()
 
     def stop_waiting(self, waiter: Waiter) -> None:
         if waiter in self._waiters:
             del self._waiters[waiter]
+            self.ledger.subscribers[waiter.transport_name] -= 1
             self.left()
 
     # News from the publishing half.
 
     def appended(self, change: Change) -> None:
-        self._frames.clear()
+        self._voice.forget()
         self._wave.begin(change.before, change.after)
-        told: list[tuple[dict[Subscriber, None], bytes]] = []
+        told: list[tuple[dict[Subscriber, None], Errand]] = []
         for (mode, form), lane in self._lanes.items():
             event = self.history.event(change, mode)
             if event is not None and lane:
-                told.append((lane, form(event, self.name.text)))
-                self._metrics.delivered(self.route.name, next(iter(lane)).transport_name, len(lane))
+                told.append((lane, self._voice.errand(event, form, next(iter(lane)).transport_name)))
             for subscriber in lane if event is None else ():
                 subscriber.passed()
         self._wave.roll(told, is_patient=not change.after.is_end)
@@ -175,26 +187,24 @@ class Channel:
 
     def send_away(self, refusal: Refusal) -> None:
         """End everybody's subscription: the upstream no longer shows them this."""
-        self._frames.clear()
+        self._voice.forget()
         for listener in self.listeners():
             listener.refuse(refusal)
 
     def announced(self) -> None:
         self._wave.finish()
-        event = self._status()
+        event = self._voice.status(self.status)
         for (_, form), lane in self._lanes.items():
-            data = form(event, self.name.text)
-            for subscriber in list(lane):
-                subscriber.note(data)
+            self._voice.note([*lane], event, form)
         for subscriber in self._behind:
             if subscriber.is_paused or (self.has_document and subscriber.pace is None):  # or it is about to catch up
                 self._owed_status.add(subscriber)
             else:
-                subscriber.note(subscriber.form(event, self.name.text))
+                self._voice.note([subscriber], event, subscriber.form)
 
     def start_over(self) -> None:
         """Something else will be published here from now on, and nobody has seen it yet."""
-        self._frames.clear()
+        self._voice.forget()
         for subscriber in self._live():
             self.fall_behind(subscriber)
 
@@ -216,7 +226,9 @@ class Channel:
 
     def catch_up(self, subscriber: Subscriber) -> None:
         """Bring a subscriber from its cursor to now and let it go live; on a cold topic it goes on waiting."""
-        if subscriber not in self._behind or not self.has_document or not self._is_awake(subscriber):
+        if subscriber not in self._behind or not self.has_document:
+            return
+        if not subscriber.is_awake(self._clock.now()):
             return
         events = self._bring_up(subscriber, is_back=True)
         if self.history.is_ended:
@@ -224,8 +236,8 @@ class Channel:
             return
         if subscriber in self._owed_status:
             self._owed_status.discard(subscriber)
-            events.append(self._status())
-        subscriber.tell(self._frames.of(events, subscriber.form))
+            events.append(self._voice.status(self.status))
+        self._voice.tell(subscriber, events)
 
     def _bring_up(self, subscriber: Subscriber, *, is_back: bool = False) -> list[Event]:
         """Let a subscriber go live; return what it has missed. ``is_back``: it was live before, on this connection."""
@@ -236,21 +248,15 @@ class Channel:
         elif subscriber.cursor is not None:
             self._metrics.resumed(subscriber.transport_name, replay.result)
         if is_back and replay.missed > len(replay.events):
-            self._metrics.conflated(self.route.name, subscriber.transport_name)
+            self.ledger.conflations[subscriber.transport_name] += 1
         self._go_live(subscriber)
         return list(replay.events)
-
-    def _is_awake(self, subscriber: Subscriber) -> bool:
-        """Whether it can be told something now; who rests is roused in time, who is paused comes by itself."""
-        pace = subscriber.pace
-        is_resting = pace is not None and pace.is_resting(self._clock.now(), lambda: self.catch_up(subscriber))
-        return not is_resting and not subscriber.is_paused
 
     def replay(self, cursor: str | None, mode: Mode, *, as_one: bool = False) -> Replay:
         """Return what brings a cursor up to date, and count what failed its proof on the way."""
         replay = self.history.replay(cursor, mode, as_one=as_one)
         if replay.disproved:
-            self._metrics.patch_rejected(self.route.name)
+            self.ledger.rejected += 1
         return replay
 
     def _go_live(self, subscriber: Subscriber) -> None:
@@ -286,15 +292,9 @@ class Channel:
     def beat(self, subscriber: Subscriber, *, opening: bytes = b"") -> None:
         """Send a heartbeat, or count it as missed and give the subscriber up in the end."""
         if not subscriber.is_paused:
-            subscriber.send(opening + subscriber.form(self._heartbeat(subscriber), self.name.text))
+            self._voice.beat(subscriber, self.status, self.position(subscriber), opening=opening)
             return
         subscriber.miss_beat()
 
-    def _heartbeat(self, subscriber: Subscriber) -> Event:
-        return heartbeat_event(self.status, id=self.position(subscriber), at=self._clock.wall())
-
     def problem(self, refusal: Refusal) -> Event:
-        return problem_event(refusal, at=self._clock.wall())
-
-    def _status(self) -> Event:
-        return status_event(self.status, at=self._clock.wall())
+        return self._voice.problem(refusal)

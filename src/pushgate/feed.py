@@ -1,48 +1,39 @@
 """
 Drives topics: wait, fetch, feed the topic, obey what it says.
 
-Here a poll becomes a change: ``Feed._poll`` fetches, its ``Reception`` turns the answer into what happened, and
-``Topic.handle`` decides what follows. Nothing here knows who listens; an ``Outlet`` is told what is new.
+Here a poll becomes a change: its ``Polling`` asks and turns the answer into what happened, and ``Topic.handle`` decides
+what follows. Nothing here knows who listens; an ``Outlet`` is told what is new.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import assert_never
 
 import structlog
 
-from .answers import Answer
-from .documents.selecting import IDLE_AFTER
-from .errors import BadRequest, PollError
+from .answers import Cost
 from .happenings import (
     Announce,
-    Answered,
     Append,
     Command,
-    Denied,
     Drop,
     Due,
     End,
-    Failed,
     Happening,
     Joined,
     Left,
-    Missing,
-    Outcome,
     Poked,
     Poll,
-    Unchanged,
     WakeAt,
 )
-from .metrics import Outcome as Label
+from .ledger import Account, outcome_of
 from .poller import Means, Outlet
-from .reception import Reception
+from .polling import Polling
 from .routes import Route, TopicName
 from .timetable import Moment
 from .topic import Topic
-from .values import Status, UpstreamRequest, Validators
+from .values import Status
 
 log = structlog.get_logger()
 
@@ -59,11 +50,12 @@ class Feed:
         self.history = means.log.open(
             scope=f"{name.key}\n{route.definition}", limits=route.limits, keys=route.keys, encoding=route.encoding
         )
-        self.reception = Reception(route, means.decoder(route))
+        self._polling = Polling(route, name, means, self.history)
+        self.reception = self._polling.reception
+        self.account = Account(means.metrics.ledger(route.name), now=now)
         self._means = means
         self._outlet = outlet
         self._loop = asyncio.get_running_loop()  # Python 3.11 asks the kernel each time who the process is
-        self._usual: UpstreamRequest | None = None  # the request of a poll that asks for everything
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None  # the poll under way, or the last one
 
@@ -99,6 +91,8 @@ class Feed:
         self._handle(Poked())
 
     def joined(self) -> None:
+        if not self.topic.listeners:  # it may have slept
+            self.spend()
         self._handle(Joined())
 
     def left(self) -> None:
@@ -116,28 +110,28 @@ class Feed:
     def is_expired(self) -> bool:
         return self.topic.is_expired(self._means.clock.now())
 
+    def spend(self) -> None:
+        """Account for the time that the topic has spent in its state; it may be in another one soon."""
+        now = self._means.clock.now()
+        self.account.spend(self.topic.state, until=min(now, self.topic.wanted_until), now=now)
+
     def stop(self) -> None:
         """End for good: no timer, no poll."""
+        self.spend()
         self._cancel_timer()
         if self._task is not None:
             self._task.cancel()
-        if self.reception.is_away:
-            self._forget_away()
-
-    def _forget_away(self) -> None:
-        if self._means.workshop is not None:
-            self._means.workshop.forget(self.name.key)
+        self._polling.stop()
 
     def revise(self, route: Route, name: TopicName) -> None:
         """Go on by another configuration that publishes the same; a poll under way is not disturbed."""
+        self.spend()
+        self.account.ledger = self._means.metrics.ledger(route.name)
         is_same = route.config.pacing == self.route.config.pacing
         timetable = None if is_same else route.timetable(self._means.clock.now())
-        self.route, self.name, self._usual = route, name, None
+        self.route, self.name = route, name
         self.history.limits = route.limits
-        was_away = self.reception.is_away
-        self.reception.revise(route, self.history.latest)
-        if was_away and not self.reception.is_away:
-            self._forget_away()
+        self._polling.revise(route, name)
         is_standing = name in route.standing
         self._obey_all(self.topic.revise(route.terms, timetable, is_standing=is_standing, at=self._moment()))
 
@@ -170,6 +164,7 @@ class Feed:
 
     def _due(self) -> None:
         due_at = self.topic.next_poll_at  # None while a poll is under way
+        self.spend()
         self._handle(Due())
         if due_at is not None and self.topic.is_polling:
             self._means.metrics.poll_lagged(self.route.name, seconds=max(0.0, self._means.clock.now() - due_at))
@@ -198,10 +193,10 @@ class Feed:
         means = self._means
         news = command.news
         change = means.log.append(self.history, at=command.at, document=news.document, patch=list(news.patch))
-        means.metrics.changed(self.route.name, keyless=news.keyless_count)
+        self.account.ledger.changed(at=command.at, keyless=news.keyless_count)
         self._outlet.appended(change)
         if change.disproved:
-            means.metrics.patch_rejected(self.route.name)
+            self.account.ledger.rejected += 1
             log.error("patch.rejected", topic=self.name.text)
 
     def _drop(self, status: int) -> None:
@@ -211,88 +206,30 @@ class Feed:
     async def _poll(self, *, is_conditional: bool) -> None:
         began, failures = self._means.clock.now(), self.topic.failures
         try:
-            answer, event = await self._ask(began, is_conditional=is_conditional)
+            answer, event = await self._polling.ask(began, is_conditional=is_conditional)
             at = self._moment()
             seconds = at.now - began
+            self._count(answer.cost)
             commands = self.topic.handle(event, at)
-            self._remember(answer, event)  # before anybody is told of it, who may ask for its very bytes
+            self._polling.remember(
+                answer, event, self.topic.state
+            )  # before anybody is told of it, who may ask for its very bytes
             self._obey_all(commands)
             if failures and not self.topic.failures:
                 log.info("poll.recovered", topic=self.name.text, failures=failures)
         except Exception as error:
             seconds = self._means.clock.now() - began
-            event = self._failure(error)
+            event = self._polling.fail(error)
+            self._count(Cost() if event.was_asked else None)
             commands = self._handle(event)
-            if event.was_asked:
-                self.reception.held = None
-        self._means.metrics.polled(self.route.name, _label(event, commands), seconds=seconds)
+            if not event.is_skipped:
+                self.account.ledger.failures[event.reason] += 1
+        self.account.ledger.polls[outcome_of(event, commands)] += 1
+        self._means.metrics.polled(self.route.name, seconds=seconds)
         self._outlet.settled()
 
-    def _remember(self, answer: Answer, event: Outcome) -> None:
-        self.reception.remember(answer, event, self.topic.state)
-        if held := self.reception.held:
-            log.info("poll.held", topic=self.name.text, guard=held.doubt.guard, detail=held.doubt.detail)
-        if idle := self.route.recipe.newly_idle():
-            log.warning("ignore.idle", route=self.route.name, pointers=idle, polls=IDLE_AFTER)
-
-    async def _ask(self, began: float, *, is_conditional: bool) -> tuple[Answer, Outcome]:
-        request = self._request(self.reception.since(began))
-        validators = self.reception.validators(is_conditional=is_conditional)
-        answer = await self._means.fetch(self.route, self.name, request, validators)
-        return answer, await self._understand(answer, validators)
-
-    def _request(self, extra: tuple[str, str] | None) -> UpstreamRequest:
-        """Return what to ask; what is the same for every poll of a topic takes a fifth of a poll to make."""
-        if extra is not None:
-            return self.route.request(self.name, extra=extra)
-        if self._usual is None:
-            self._usual = self.route.request(self.name)
-        return self._usual
-
-    async def _understand(self, answer: Answer, asked_with: Validators) -> Outcome:
-        reception, workshop = self.reception, self._means.workshop
-        if workshop is not None:
-            was_away = reception.is_away
-            commission = reception.commission(answer, self.history.latest)
-            if commission is not None:
-                route = self.route
-                finished = await workshop.refine(self.name.key, commission)
-                if self.route is not route:  # revised meanwhile: it may be read elsewhere now, or end elsewhere
-                    return await self._understand(answer, asked_with)
-                return reception.finish(answer, finished)
-            if was_away and not reception.is_away:
-                workshop.forget(self.name.key)
-        return reception.understand(answer, asked_with, has_document=self.topic.has_document)
-
-    def _failure(self, error: Exception) -> Failed:
-        """Say what a failed poll means. A bug of ours is one too: it must not take the other topics down with it."""
-        if isinstance(error, BadRequest):
-            error = PollError("protocol", error.message)
-        if not isinstance(error, PollError):
-            log.exception("poll.crashed", topic=self.name.text)
-            error = PollError("decode", f"pushgate failed on the answer: {type(error).__name__}")
-        failed = Failed(error.reason, error.retry_after, was_asked=error.asked)
-        told = {"topic": self.name.text, "route": self.route.name, "reason": error.reason, "detail": error.detail}
-        if failed.is_skipped:
-            log.info("poll.skipped", **told)
-        else:
-            log.warning("poll.failed", **told)
-            self._means.metrics.poll_failed(self.route.name, error.reason)
-        return failed
-
-
-def _label(event: Happening, commands: Sequence[Command]) -> Label:
-    """Say what a poll came to, as ``pushgate_polls_total`` counts it."""
-    match event:
-        case Failed(is_skipped=True):
-            return "skipped"
-        case Failed() | Denied():
-            return "failed"
-        case Missing():
-            return "gone"
-        case Unchanged(not_modified=True):
-            return "not_modified"
-        case Answered() if event.doubt is not None and not any(isinstance(one, Append) for one in commands):
-            return "held"
-        case _:
-            return "changed" if any(isinstance(command, Append) for command in commands) else "unchanged"
+    def _count(self, cost: Cost | None) -> None:
+        """Count what a poll cost that ends now; None: nobody was asked."""
+        self.spend()
+        if cost is not None:
+            self.account.polled(cost, followers=self.topic.listeners)

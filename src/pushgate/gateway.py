@@ -179,7 +179,8 @@ class Gateway:
         serving = Serving(hub, clock, door, lobby, desk, tickets)
         poking = Poking(hub, config.server, entries)
         passage = Passage(http, hub, lobby, self.metrics)
-        front = Front(config.server, clock, desk, lobby, serving, Sharing(hub, clock, desk), tickets, poking, passage)
+        sharing = Sharing(hub, clock, desk)
+        front = Front(config.server, clock, desk, lobby, serving, sharing, tickets, poking, passage, self.metrics)
         front.revise(self._generation)
         return front
 

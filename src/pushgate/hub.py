@@ -15,6 +15,7 @@ import structlog
 from .alarms import Alarms
 from .channel import Channel
 from .errors import Overloaded, Refusal
+from .exposition import Sample, Sighting
 from .leases import Leases
 from .naming import fill_text
 from .polled import Dependent, PolledChannel
@@ -22,7 +23,7 @@ from .poller import Means
 from .rations import Charge, TopicRation
 from .routes import Route, TopicName
 from .subscriber import Asker, Newcomer, Stream, Subscriber
-from .values import Parting, Principal
+from .values import Parting, Principal, Transport
 from .viewing import ViewChannel
 from .views import ViewRoute
 from .wheel import Wheel
@@ -52,7 +53,8 @@ class Hub:
         self.charges: dict[object, Charge] = {}  # what connections count towards, by the protocols of their sockets
         self.topic_ration = TopicRation(None)
         self._reminded_at = float("-inf")
-        means.metrics.watch_subscribers(self._count_subscribers)
+        self._streams: Counter[Transport] = Counter()
+        means.metrics.watch_topics(self._sightings)
         means.metrics.watch_connections(self._count_connections)
 
     def channel(
@@ -215,6 +217,10 @@ class Hub:
         """Count a connection that is parked for the first time."""
         self._means.metrics.connected(asker.transport_name)
 
+    def answered(self, address: str, transport: Transport, status: int) -> None:
+        """Count a request that was answered on a connection of our own."""
+        self._means.metrics.answered(address, transport, status)
+
     def lost(self, asker: Asker, parting: Parting) -> None:
         """Count a connection that ended while it was parked."""
         self.settle(asker)
@@ -241,12 +247,14 @@ class Hub:
 
     def enter(self, stream: Stream) -> None:
         self.wheel.enter(stream)
+        self._streams[stream.transport_name] += 1
         if stream.stay is not None:
             stream.stay.begin(stream)
         self._means.metrics.connected(stream.transport_name)
 
     def exit(self, stream: Stream) -> None:
         self.wheel.exit(stream)
+        self._streams[stream.transport_name] -= 1
         self.settle(stream)
         if stream.stay is not None:
             stream.stay.end()
@@ -269,16 +277,20 @@ class Hub:
         for channel in self._channels.values():
             channel.feed.stop()
 
-    def _count_connections(self) -> Iterator[tuple[str, int]]:
-        counts = Counter(stream.transport_name for stream in self.everyone())
-        counts["long_poll"] += len(self.parked)
-        yield from counts.items()
+    # What Prometheus sees.
 
-    def _count_subscribers(self) -> Iterator[tuple[str, str, int]]:
-        counts = Counter((one.channel.route.name, one.transport_name) for one in self.subscribers())
-        for asker in self.parked.everyone():
-            counts.update((channel.route.name, asker.transport_name) for channel in asker.followed)
-        yield from ((route, transport, number) for (route, transport), number in counts.items())
+    def _count_connections(self) -> list[Sample]:
+        counts = {"long_poll": len(self.parked), **self._streams}
+        return [([transport], number) for transport, number in counts.items()]
+
+    def _sightings(self) -> Iterator[Sighting]:
+        """Look at all topics, and have each account for the time that it has spent in its state."""
+        now = self._means.clock.now()
+        for channel in self._channels.values():
+            topic = channel.feed.topic
+            channel.feed.spend()
+            is_told = topic.is_wanted(now) and topic.confirmed_at is not None
+            yield Sighting(channel.route.name, topic.state, channel.status.confirmed_at if is_told else None)
 
 
 def _is_idle(channel: PolledChannel) -> bool:

@@ -1,27 +1,31 @@
 """
 What Prometheus sees. Methods are domain verbs; label values come from the configuration, never from requests.
 
-Gauges are read from the living objects at scrape time, so that a delivery costs an integer at most.
+What happens on a route is added to its ledger, and what there is now is read from the living objects when Prometheus
+asks (``exposition.py``), so that a delivery costs an integer at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from . import __version__
-from .budgeting import BreakerState
-from .errors import PollFailureReason
-
-if TYPE_CHECKING:
-    from prometheus_client import Metric
-
-Outcome = Literal["changed", "unchanged", "not_modified", "held", "gone", "failed", "skipped"]
+from .exposition import Gauges, Ledgers, Sample, Sighting, Topics, Upstreams, WatchedUpstream
+from .ledger import Ledger
+from .values import Transport
 
 # They double every counter, and nobody reads them.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has not typed it
@@ -32,21 +36,11 @@ _POLL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 # From the grain of timers to a day's budget that was used up.
 _WAIT_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 600, 3600)
 
+# From a few values to the largest answer that is read beside everything else, and beyond.
+_DIFF_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 
-class WatchedUpstream(Protocol):
-    """What is shown of an upstream; None: nothing is known, or there is no such thing."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def breaker_state(self) -> BreakerState | None: ...
-
-    @property
-    def is_up(self) -> bool | None: ...
-
-    @property
-    def quota(self) -> int | None: ...
+# From what nobody notices to what clients take for an outage.
+_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
 class Metrics:
@@ -54,10 +48,14 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._registry)
+        self._ledgers: dict[str, Ledger] = {}
+        self._registry.register(Ledgers(self._ledgers))
         self._show_polls()
         self._show_clients()
         self._show_access()
-        self._show_reloads()
+        self._show_house()
         self._limits = Gauge("pushgate_limit", "What there may be at most; accept_rate is per second.",
                              ["resource"], registry=self._registry)  # fmt: skip
         Gauge("pushgate_build_info", "Always 1.", ["version"], registry=self._registry).labels(__version__).set(1)
@@ -70,17 +68,19 @@ class Metrics:
         name = f"pushgate_{name}_seconds"
         return cache(Histogram(name, text, [label], buckets=buckets, registry=self._registry).labels)
 
+    def ledger(self, route: str) -> Ledger:
+        """Return where what happens on a route is counted; it is there as long as the process."""
+        if route not in self._ledgers:
+            self._ledgers[route] = Ledger(route)
+        return self._ledgers[route]
+
     def _show_polls(self) -> None:
         counter, histogram = self._counter, self._histogram
-        self._polls = counter("polls", "Polls by outcome.", "route", "outcome")
-        self._failures = counter("poll_failures", "Failed polls by reason.", "route", "reason")
-        self._changes = counter("changes", "Changes published.", "route")
-        self._rejected = counter("patch_rejected", "Patches that failed their proof.", "route")
-        self._keyless = counter("keyless_arrays", "Arrays compared by index although the route names a key.", "route")
         self._refreshes = counter("credential_refreshes", "Tokens, logins and sessions got anew.",
                                   "upstream", "result")  # fmt: skip
         self._seconds = histogram("poll_duration", "Time from request to answer.", "route", _POLL_BUCKETS)
         self._lags = histogram("poll_lag", "How late polls begin.", "route", _WAIT_BUCKETS)
+        self._diffs = histogram("diff", "Time to read an answer and to find what it changes.", "route", _DIFF_BUCKETS)
         self._waits = histogram("budget_wait", "How long requests wait for their turn.", "upstream", _WAIT_BUCKETS)
 
     def _show_clients(self) -> None:
@@ -90,11 +90,10 @@ class Metrics:
                                 "transport", "reason")  # fmt: skip
         self._resumes = counter("resumes", "Subscriptions that came with a cursor, by what they got.",
                                 "transport", "result")  # fmt: skip
+        self._requests = counter("requests", "Requests answered, by their status; close codes of WebSockets refused.",
+                                 "route", "transport", "code")  # fmt: skip
         self._disconnects = counter("disconnects", "Connections that ended, by who or what ended them.",
                                     "transport", "reason")  # fmt: skip
-        self._conflations = counter("conflations", "Times that a slow client was told of several changes at once.",
-                                    "route", "transport")  # fmt: skip
-        self._deliveries = counter("deliveries", "Events handed to transports.", "route", "transport")
 
     def _show_access(self) -> None:
         counter = self._counter
@@ -104,7 +103,9 @@ class Metrics:
         self._passed_on = counter("proxy_requests", "Requests passed on, by the status of their answers.",
                                   "upstream", "code")  # fmt: skip
 
-    def _show_reloads(self) -> None:
+    def _show_house(self) -> None:
+        self._loop_lags = Histogram("pushgate_event_loop_lag_seconds", "How late the event loop came to what was due.",
+                                    buckets=_LAG_BUCKETS, registry=self._registry)  # fmt: skip
         self._reload_ok = Gauge("pushgate_config_last_reload_successful",
                                 "Whether the configuration that was read last is in force.",
                                 registry=self._registry)  # fmt: skip
@@ -115,9 +116,12 @@ class Metrics:
     def text(self) -> bytes:
         return generate_latest(self._registry)
 
-    def polled(self, route: str, outcome: Outcome, *, seconds: float) -> None:
-        self._polls(route, outcome).inc()
+    def polled(self, route: str, *, seconds: float) -> None:
         self._seconds(route).observe(seconds)
+
+    def diffed(self, route: str, *, seconds: float) -> None:
+        """Count what it took to make of an answer what it means."""
+        self._diffs(route).observe(seconds)
 
     def poll_lagged(self, route: str, *, seconds: float) -> None:
         """Count how long after its time a poll began."""
@@ -125,17 +129,6 @@ class Metrics:
 
     def waited_for_budget(self, upstream: str, *, seconds: float) -> None:
         self._waits(upstream).observe(seconds)
-
-    def poll_failed(self, route: str, reason: PollFailureReason) -> None:
-        self._failures(route, reason).inc()
-
-    def changed(self, route: str, *, keyless: int) -> None:
-        self._changes(route).inc()
-        if keyless:
-            self._keyless(route).inc(keyless)
-
-    def patch_rejected(self, route: str) -> None:
-        self._rejected(route).inc()
 
     def credentials_refreshed(self, upstream: str, is_ok: bool) -> None:
         self._refreshes(upstream, "ok" if is_ok else "failed").inc()
@@ -162,9 +155,9 @@ class Metrics:
         """Count a connection that has ended; ``reason``: who or what ended it."""
         self._disconnects(transport, reason).inc()
 
-    def conflated(self, route: str, transport: str) -> None:
-        """Count a client that had fallen behind and was told of more than one change in one event."""
-        self._conflations(route, transport).inc()
+    def answered(self, route: str, transport: Transport | str, code: int) -> None:
+        """Count a request; ``route``: empty, if it is for several or none; ``code``: its status, or a close code."""
+        self._requests(route, transport, str(code)).inc()
 
     def refused(self, transport: str, reason: str) -> None:
         """Count a client that wanted to stay and was not let in; ``reason``: which limit, or the problem's code."""
@@ -180,104 +173,34 @@ class Metrics:
     def resumed(self, transport: str, result: str) -> None:
         self._resumes(transport, result).inc()
 
-    def delivered(self, route: str, transport: str, count: int) -> None:
-        self._deliveries(route, transport).inc(count)
+    def loop_lagged(self, seconds: float) -> None:
+        """Count how late the event loop came to something that was due."""
+        self._loop_lags.observe(seconds)
 
-    def watch_subscribers(self, count: Callable[[], Iterable[tuple[str, str, int]]]) -> None:
-        """Report ``pushgate_subscribers``; ``count`` yields (route, transport, number) at each scrape."""
-        self._registry.register(_Subscribers(count))
+    def watch_topics(self, sightings: Callable[[], Iterable[Sighting]]) -> None:
+        """Report the states of topics; ``sightings`` looks at all of them at each scrape."""
+        self._registry.register(Topics(sightings))
 
-    def watch_connections(self, count: Callable[[], Iterable[tuple[str, int]]]) -> None:
-        """Report ``pushgate_connections``; ``count`` yields (transport, number) at each scrape."""
-        self._registry.register(_Connections(count))
+    def watch_connections(self, count: Callable[[], Iterable[Sample]]) -> None:
+        """Report ``pushgate_connections``; ``count`` yields the number for each transport at each scrape."""
+        self._watch("connections", "Streams and parked long polls.", "transport", count)
 
     def watch_draining(self, is_draining: Callable[[], bool]) -> None:
-        gauge = Gauge("pushgate_draining", "1 while clients are asked to leave.", registry=self._registry)
-        gauge.set_function(lambda: float(is_draining()))
+        self._watch("draining", "1 while clients are asked to leave.", None, lambda: [([], is_draining())])
 
     def watch_upstreams(self, upstreams: Collection[WatchedUpstream], polled: Callable[[], Collection[str]]) -> None:
         """Report the state of upstreams; ``polled`` names, at each scrape, those that anything polls."""
-        self._registry.register(_Upstreams(upstreams, polled))
+        self._registry.register(Upstreams(upstreams, polled))
 
     def watch_certificates(self, expiries: Callable[[], Mapping[str, float]]) -> None:
         """Report when certificates end; ``expiries`` has the time for each file, at each scrape."""
-        self._registry.register(_Certificates(expiries))
+        self._watch("certificate_expiry_timestamp_seconds", "When the certificate in use ends.", "file",
+                    lambda: (([file], at) for file, at in expiries().items()))  # fmt: skip
 
     def watch_memory(self, usage: Callable[[], Iterable[tuple[str, int]]]) -> None:
         """Report ``pushgate_memory_bytes``; ``usage`` yields (what, bytes) at each scrape."""
-        self._registry.register(_Memory(usage))
+        self._watch("memory_bytes", "Memory that is accounted for.", "what",
+                    lambda: (([what], size) for what, size in usage()))  # fmt: skip
 
-
-class _Subscribers(Collector):
-    def __init__(self, count: Callable[[], Iterable[tuple[str, str, int]]]) -> None:
-        self._count = count
-
-    def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily(
-            "pushgate_subscribers", "Clients that follow a topic.", labels=["route", "transport"]
-        )
-        for route, transport, number in self._count():
-            family.add_metric([route, transport], number)
-        yield family
-
-
-class _Connections(Collector):
-    def __init__(self, count: Callable[[], Iterable[tuple[str, int]]]) -> None:
-        self._count = count
-
-    def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily("pushgate_connections", "Streams and parked long polls.", labels=["transport"])
-        for transport, number in self._count():
-            family.add_metric([transport], number)
-        yield family
-
-
-class _Upstreams(Collector):
-    def __init__(self, upstreams: Collection[WatchedUpstream], polled: Callable[[], Collection[str]]) -> None:
-        self._upstreams = upstreams
-        self._polled = polled
-
-    def collect(self) -> Iterator[Metric]:
-        polled = self._polled()
-        up = GaugeMetricFamily(
-            "pushgate_upstream_up", "Whether the latest poll found it; only while polled.", labels=["upstream"]
-        )
-        quota = GaugeMetricFamily(
-            "pushgate_upstream_quota_remaining", "What the upstream says is left of its own limit.", labels=["upstream"]
-        )
-        breaker = GaugeMetricFamily(
-            "pushgate_breaker_state", "1 for the state that the breaker is in.", labels=["upstream", "state"]
-        )
-        for upstream in self._upstreams:
-            if upstream.is_up is not None and upstream.name in polled:
-                up.add_metric([upstream.name], upstream.is_up)
-            if upstream.quota is not None:
-                quota.add_metric([upstream.name], upstream.quota)
-            if (current := upstream.breaker_state) is not None:
-                for state in get_args(BreakerState):
-                    breaker.add_metric([upstream.name, state], state == current)
-        yield from (up, quota, breaker)
-
-
-class _Certificates(Collector):
-    def __init__(self, expiries: Callable[[], Mapping[str, float]]) -> None:
-        self._expiries = expiries
-
-    def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily(
-            "pushgate_certificate_expiry_timestamp_seconds", "When the certificate in use ends.", labels=["file"]
-        )
-        for file, at in self._expiries().items():
-            family.add_metric([file], at)
-        yield family
-
-
-class _Memory(Collector):
-    def __init__(self, usage: Callable[[], Iterable[tuple[str, int]]]) -> None:
-        self._usage = usage
-
-    def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily("pushgate_memory_bytes", "Memory that is accounted for.", labels=["what"])
-        for what, size in self._usage():
-            family.add_metric([what], size)
-        yield family
+    def _watch(self, name: str, text: str, label: str | None, samples: Callable[[], Iterable[Sample]]) -> None:
+        self._registry.register(Gauges((name, text, [] if label is None else [label]), samples))

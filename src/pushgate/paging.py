@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import assert_never
 from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
 
-from .answers import NO_VALIDATORS, Answer
+from .answers import NO_VALIDATORS, Answer, Cost
 from .config.pipeline import NextNumber, NextPointer, NextToken, Pages
 from .documents.patching import unescape
 from .documents.selecting import find
@@ -80,6 +80,7 @@ def together(pages: Pages, answers: Sequence[Answer], values: Sequence[Json], *,
         fresh_for=None if None in fresh else min(seconds for seconds in fresh if seconds is not None),
         value=items if pages.items is None else _replaced(values[0], pages.items, items),
         ttl=ttl,
+        cost=Cost(len(answers), sum(answer.cost.bytes for answer in answers)),
     )
 
 

@@ -99,13 +99,13 @@ class PolledChannel(Channel):
 
     def revise(self, route: Route, name: TopicName) -> None:
         """Go on: what is published here is made as before."""
-        self.route, self.name = route, name
+        self.become(route, name)
         self.feed.revise(route, name)
 
     def renew(self, route: Route, name: TopicName) -> None:
         """Begin anew for the same clients: their cursors are gaps, and nobody has a document yet."""
         self.start_over()
-        self.route, self.name = route, name
+        self.become(route, name)
         self.feed = self.feed.renewed(route, name)
         self._parts, self._confirmed_at = (None, Parts(ABSENT, None)), None
         self.announced()

@@ -147,6 +147,11 @@ class Subscriber:
         self.missed_beats = 0
         self.channel.catch_up(self)
 
+    def is_awake(self, now: float) -> bool:
+        """Whether it can be told something; who rests catches up in time, and who is paused comes by itself."""
+        is_resting = self.pace is not None and self.pace.is_resting(now, lambda: self.channel.catch_up(self))
+        return not is_resting and not self.is_paused
+
     def beat(self) -> None:
         """Give a sign of life."""
         self.channel.beat(self)

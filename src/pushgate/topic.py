@@ -73,7 +73,6 @@ class Topic:
         self._setbacks = 0  # those of them in which the upstream had a part
         self.is_polling = False
         self.is_catching_up = False  # the poll under way is that of a topic that slept past its time
-
         self.listeners = listeners
         self._idle_since: float | None = None if listeners else -math.inf  # None while somebody listens
         self._began_at = now  # the latest poll
@@ -88,17 +87,19 @@ class Topic:
 
     def is_wanted(self, now: float) -> bool:
         """Whether the topic is to be polled at all: somebody listens or did so a moment ago, or it is standing."""
+        return now < self.wanted_until
+
+    @property
+    def wanted_until(self) -> float:
         if self.state == "ended":
-            return False
-        if self._is_standing or self._idle_since is None:
-            return True
-        return now < self._idle_since + self._terms.linger
+            return -math.inf
+        return math.inf if self._is_standing or self._idle_since is None else self._idle_since + self._terms.linger
 
     @property
     def is_worthless(self) -> bool:
         """Whether nothing would be lost with it: nobody listens, and there is no document to keep."""
-        has_nothing = not self.has_document or self.is_absent
-        return has_nothing and self.listeners == 0 and not (self.is_polling or self._is_standing)
+        is_needed = self.listeners > 0 or self.is_polling or self._is_standing
+        return not is_needed and (not self.has_document or self.is_absent)
 
     def is_expired(self, now: float) -> bool:
         """Whether the document has been stale for so long that it is no longer served."""
@@ -135,10 +136,9 @@ class Topic:
         """Go on under other terms; ``timetable``: None if that is the same. A poll under way is not disturbed."""
         was_wanted = self.is_wanted(at.now)
         self._terms, self._is_standing = terms, is_standing
-        if timetable is not None:
-            if self.next_poll_at is not None:
-                self.next_poll_at = timetable.take_over(self._timetable, self.next_poll_at, at)
-            self._timetable = timetable
+        if timetable is not None and self.next_poll_at is not None:
+            self.next_poll_at = timetable.take_over(self._timetable, self.next_poll_at, at)
+        self._timetable = timetable or self._timetable
         if self.next_poll_at is None or not self.is_wanted(at.now):
             return []
         if not was_wanted:  # many who slept are woken together
@@ -148,8 +148,8 @@ class Topic:
     # When to poll.
 
     @property
-    def is_new(self) -> bool:
-        return self.next_poll_at is None and not self.is_polling  # its first poll is still to begin
+    def is_new(self) -> bool:  # its first poll is still to begin
+        return self.next_poll_at is None and not self.is_polling
 
     def _wake_up(self, at: Moment) -> list[Command]:
         """Poll a topic that slept, if it is time; from then on by a grid of its own."""

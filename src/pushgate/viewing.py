@@ -44,7 +44,7 @@ class ViewChannel(Channel):
         self._open(route, name)
 
     def _open(self, route: ViewRoute, name: TopicName) -> None:
-        self.route, self.name = route, name
+        self.become(route, name)
         self._keys = route.keys
         self._shelf = route.shelf
         self._part = route.part(name.values)
@@ -108,7 +108,7 @@ class ViewChannel(Channel):
 
     def revise(self, route: ViewRoute, name: TopicName) -> None:
         """Go on: what is published here is made as before."""
-        self.route, self.name = route, name
+        self.become(route, name)
         self._history.limits = route.limits
 
     def renew(self, route: ViewRoute, name: TopicName, parent: PolledChannel) -> None:
@@ -199,9 +199,9 @@ class ViewChannel(Channel):
 
     def _append(self, news: News, number: int | None, *, at: float) -> Change:
         change = self._log.append(self._history, at=at, document=news.document, patch=list(news.patch), number=number)
-        self._metrics.changed(self.route.name, keyless=news.keyless_count)
+        self.ledger.changed(at=at, keyless=news.keyless_count)
         if change.disproved:
-            self._metrics.patch_rejected(self.route.name)
+            self.ledger.rejected += 1
             log.error("patch.rejected", topic=self.name.text)
         return change
 

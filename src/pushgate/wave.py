@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -66,6 +67,14 @@ def wake(waiters: dict[Waiter, None]) -> None:
     one_by_one(waiters, look)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Errand:
+    """What all of a lane are told; ``told`` hears each time how many have been, which may be none."""
+
+    data: bytes
+    told: Callable[[int], None]
+
+
 class Wave:
     """The latest change of a topic, and those live subscribers that have not been told of it yet."""
 
@@ -74,7 +83,7 @@ class Wave:
     def __init__(self) -> None:
         self._before: Version | None = None
         self._after: Version | None = None
-        self._waiting: dict[Subscriber, bytes] = {}
+        self._waiting: dict[Subscriber, Errand] = {}
 
     def version_of(self, subscriber: Subscriber) -> Version | None:
         """Return which version a live subscriber holds."""
@@ -89,19 +98,20 @@ class Wave:
         """Take note that somebody has been told of everything up to this version, the latest."""
         self._after = version
 
-    def roll(self, lanes: Sequence[tuple[Collection[Subscriber], bytes]], *, is_patient: bool = True) -> None:
+    def roll(self, lanes: Sequence[tuple[Collection[Subscriber], Errand]], *, is_patient: bool = True) -> None:
         """
         Let each of a lane be told the same; they may leave or fall behind before it is their turn, if they may wait.
 
         Nobody is told before all of them are known to wait, since one that is told may make another fall behind.
         """
-        for lane, data in lanes:
-            self._waiting.update(dict.fromkeys(lane, data))
-        for lane, data in lanes:
+        for lane, errand in lanes:
+            self._waiting.update(dict.fromkeys(lane, errand))
+        for lane, errand in lanes:
             queue = list(lane)
             queue.reverse()
             may_wait = is_patient and all(subscriber.is_patient for subscriber in queue[:1])  # a lane is of one kind
-            in_steps(partial(self._step, queue, step_for(data) if may_wait else len(queue)))
+            step = step_for(errand.data) if may_wait else len(queue)
+            in_steps(partial(self._step, queue, errand, step))
 
     def drop(self, subscriber: Subscriber) -> None:
         """Do not tell this one; it has left, or will catch up by itself."""
@@ -116,16 +126,24 @@ class Wave:
         for subscriber in list(self._waiting):
             self._tell(subscriber)
 
-    def _step(self, queue: list[Subscriber], count: int) -> bool:
-        waiting = self._waiting
-        for _ in range(min(count, len(queue))):
-            subscriber = queue.pop()
-            data = waiting.pop(subscriber, None)
-            if data is not None:  # written out, since this is where most of a gateway's time goes
-                subscriber.send(data)
+    def _step(self, queue: list[Subscriber], errand: Errand, count: int) -> bool:
+        waiting, data, told = self._waiting, errand.data, 0
+        try:
+            for _ in range(min(count, len(queue))):
+                subscriber = queue.pop()
+                awaited = waiting.pop(subscriber, None)
+                if awaited is errand:  # this is where most of a gateway's time goes
+                    told += 1
+                    subscriber.send(data)
+                elif awaited is not None:  # the next change has begun meanwhile
+                    awaited.told(1)
+                    subscriber.send(awaited.data)
+        finally:
+            errand.told(told)
         return bool(queue) and bool(waiting)
 
     def _tell(self, subscriber: Subscriber) -> None:
-        data = self._waiting.pop(subscriber, None)  # first, because it may fall behind while it is written to
-        if data is not None:
-            subscriber.send(data)
+        errand = self._waiting.pop(subscriber, None)  # first, because it may fall behind while it is written to
+        if errand is not None:
+            errand.told(1)
+            subscriber.send(errand.data)

@@ -10,7 +10,7 @@ import pytest
 
 from pushgate.documents.changes import Version
 from pushgate.subscriber import Subscriber, Waiter
-from pushgate.wave import STEP, Wave, step_for, wake
+from pushgate.wave import STEP, Errand, Wave, step_for, wake
 
 OLD, NEW, NEWER = (Version(n, at=0.0, document=n) for n in (1, 2, 3))
 
@@ -40,8 +40,10 @@ def as_subscriber(listener: Listener) -> Subscriber:
     return cast("Subscriber", listener)
 
 
-def lane_of(listeners: list[Listener], data: bytes) -> tuple[list[Subscriber], bytes]:
-    return [as_subscriber(listener) for listener in listeners], data
+def lane_of(
+    listeners: list[Listener], data: bytes, told: Callable[[int], None] = lambda _: None
+) -> tuple[list[Subscriber], Errand]:
+    return [as_subscriber(listener) for listener in listeners], Errand(data, told)
 
 
 def rolled(listeners: list[Listener], data: bytes = b"new", *, is_patient: bool = True) -> Wave:
@@ -159,3 +161,33 @@ async def test_those_who_wait_are_woken_in_steps() -> None:
     await all_told(waiters[:-1])
     await asyncio.sleep(0)
     assert [waiter.heard for waiter in waiters] == [[b"woken"]] * (3 * STEP - 1) + [[]]
+
+
+async def test_who_has_been_told_is_counted_and_nobody_else() -> None:
+    """Step by step; whoever leaves before its turn is no delivery, and who is told ahead of its turn is one."""
+    counts: list[int] = []
+    listeners = [Listener() for _ in range(3 * STEP)]
+    wave = Wave()
+    wave.begin(OLD, NEW)
+    wave.roll([lane_of(listeners, b"new", counts.append)])
+    wave.drop(as_subscriber(listeners[-1]))
+    wave.hurry(as_subscriber(listeners[-2]))
+    await all_told(listeners[:-1])
+    assert sum(counts) == len(listeners) - 1
+    assert max(counts) == STEP
+
+
+async def test_a_delivery_is_counted_for_the_change_that_it_tells() -> None:
+    """Also if the next one has begun before everybody has heard of the last."""
+    first: list[int] = []
+    second: list[int] = []
+    listeners = [Listener() for _ in range(2 * STEP)]
+    wave = Wave()
+    wave.begin(OLD, NEW)
+    wave.roll([lane_of(listeners, b"new", first.append)])
+    wave.begin(NEW, NEWER)
+    wave.roll([lane_of(listeners, b"newer", second.append)])
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert all(listener.heard == [b"new", b"newer"] for listener in listeners)
+    assert sum(first) == sum(second) == len(listeners)

@@ -15,6 +15,7 @@ from ...clock import Clock
 from ...config.server import Server
 from ...errors import MethodNotAllowed, NoSuchTopic, OriginForbidden, Refusal, Reloaded
 from ...generation import Generation
+from ...metrics import Metrics
 from ...naming import RESERVED_QUERY, decode_query, origin_form
 from ...negotiation import Ask, check_offered, negotiate
 from ...routes import Route
@@ -22,6 +23,7 @@ from ...views import ViewRoute
 from ...wishes import Wishes
 from . import shared_sse, sse
 from .desk import Desk
+from .handover import TakenOver
 from .lobby import Lobby
 from .poking import Poking
 from .proxying.passage import Passage
@@ -47,6 +49,7 @@ class Front:
         tickets: TicketOffice,
         poking: Poking,
         passage: Passage,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._below = f"{settings.base_path}{settings.prefix}"  # where pushgate's own addresses are
@@ -59,6 +62,7 @@ class Front:
         self._tickets = tickets
         self._poking = poking
         self._passage = passage  # for what no route is there for
+        self._metrics = metrics
 
     def revise(self, generation: Generation) -> None:
         """Go by another configuration from now on."""
@@ -121,11 +125,14 @@ class Front:
             return None
         if request.method == "OPTIONS":
             return preflight_of(request, endpoint, self._settings).to_response()
-        wishes = await wishes_of(request, endpoint)
+        ask = None
         try:
-            return await self._share(request, wishes, cors)
+            wishes = await wishes_of(request, endpoint)
+            ask = wishes.ask
+            answer = await self._share(request, wishes, cors)
         except Refusal as refusal:
-            return self._refuse(request, refusal, wishes.ask, cors)
+            answer = self._refuse(request, refusal, ask, cors)
+        return self._counted(answer, "", endpoint.transport)
 
     async def _answer_topic(
         self,
@@ -139,18 +146,34 @@ class Front:
         writing, method = _writing(route), request.method
         if method == "OPTIONS":
             return preflight(request.headers.get("Origin"), self._settings.cors, writing=writing).to_response()
-        if method not in READING and method not in writing:
-            methods = methods_text(writing)
-            raise MethodNotAllowed(f"this topic takes {methods}", headers={"Allow": methods})
-        query = decode_query(raw_query)
-        if isinstance(route, Route) and method not in READING:
-            return (await self._serving.write(request, route, values, query)).with_fields(cors).to_response()
-        controls = {name: query.pop(name) for name in RESERVED_QUERY & query.keys()}
-        ask = negotiate(request.headers, controls, modes=route.modes, is_head=method == "HEAD")
+        ask, is_writing = None, isinstance(route, Route) and method in writing
         try:
-            return await self._serve(request, (route, values, query), controls, ask, cors)
+            if method not in READING and not is_writing:
+                methods = methods_text(writing)
+                raise MethodNotAllowed(f"this topic takes {methods}", headers={"Allow": methods})
+            query = decode_query(raw_query)
+            if is_writing:
+                answer: web.StreamResponse = await self._write(request, (route, values, query), cors)
+            else:
+                controls = {name: query.pop(name) for name in RESERVED_QUERY & query.keys()}
+                ask = negotiate(request.headers, controls, modes=route.modes, is_head=method == "HEAD")
+                answer = await self._serve(request, (route, values, query), controls, ask, cors)
         except Refusal as refusal:
-            return self._refuse(request, refusal, ask, cors)
+            answer = self._refuse(request, refusal, ask, cors)
+        transport = "write" if is_writing else "short_poll" if ask is None else ask.transport
+        return self._counted(answer, route.name, transport)
+
+    async def _write(self, request: web.BaseRequest, target: Target, cors: dict[str, str]) -> web.StreamResponse:
+        route, values, query = target
+        assert isinstance(route, Route), "a view is written to where its document is"
+        return (await self._serving.write(request, route, values, query)).with_fields(cors).to_response()
+
+    def _counted(self, answer: web.StreamResponse, route: str, transport: str) -> web.StreamResponse:
+        """Count an answer, unless it is still to come; whoever gives it then will."""
+        code = answer.code if isinstance(answer, TakenOver) else answer.status
+        if code is not None:
+            self._metrics.answered(route, transport, code)
+        return answer
 
     async def _serve(
         self, request: web.BaseRequest, target: Target, controls: dict[str, str], ask: Ask, cors: dict[str, str]

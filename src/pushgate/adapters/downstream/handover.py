@@ -27,7 +27,15 @@ BACKLOG = 4096
 
 
 class TakenOver(web.StreamResponse):
-    """What a handler returns when the socket is no longer aiohttp's: an answer that writes nothing."""
+    """
+    What a handler returns when the socket is no longer aiohttp's: an answer that writes nothing.
+
+    ``code``: of the answer that was given instead, its status or the code of a close frame; None if none was, yet.
+    """
+
+    def __init__(self, code: int | None = None) -> None:
+        super().__init__()
+        self.code = code
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         return None

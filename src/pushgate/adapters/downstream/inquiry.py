@@ -22,7 +22,7 @@ from ...values import State
 from ...wire import long_poll_body
 from .door import Door
 from .recognition import Recognition, without_cursor, words_of
-from .replies import JSON, Reply, refusal_reply, topic_fields, whole
+from .replies import JSON, Reply, Written, mention, refusal_reply, topic_fields, whole
 from .short_poll import document_reply
 
 
@@ -43,9 +43,9 @@ class Question:
             return self.refuse(refusal)
         return reply and reply.with_fields(self.fields)
 
-    def answer_bytes(self, *, is_over: bool, keep_alive: bool = True) -> bytes | None:
+    def written_answer(self, *, is_over: bool, keep_alive: bool = True) -> Written | None:
         reply = self.answer(is_over=is_over)
-        return None if reply is None else reply.to_bytes(keep_alive=keep_alive)
+        return None if reply is None else reply.written(keep_alive=keep_alive)
 
     def refuse(self, refusal: Refusal) -> Reply:
         return refusal_reply(refusal).with_fields(self.fields)
@@ -78,7 +78,8 @@ class Question:
         fields["Pushgate-Cursor"] = head
         if replay.events:
             body = long_poll_body(head, [(event, "") for event in replay.events])
-            return whole(fields | {"Content-Type": JSON}, body, takes_gzip=ask.takes_gzip)
+            mentions = tuple(mention(channel, event) for event in replay.events)
+            return whole(fields | {"Content-Type": JSON}, body, takes_gzip=ask.takes_gzip, mentions=mentions)
         return Reply(204, fields) if is_over or channel.history.is_ended else None
 
 
@@ -88,7 +89,7 @@ class Found:
 
     question: Question
     moment: tuple[int | None, State, bool]  # the change, the state, and whether the wait is over
-    answer: bytes | None
+    answer: Written | None
 
 
 class Inquiry:
@@ -122,7 +123,7 @@ class Inquiry:
             return question
         return self.question(channel, channel.history.head(ask.mode))
 
-    def answer(self, question: Question, *, is_over: bool) -> bytes | None:
+    def answer(self, question: Question, *, is_over: bool) -> Written | None:
         """Return the answer on a connection that is kept, if there is one by now; those who ask at once share it."""
         channel, latest = question.channel, question.channel.history.latest
         number = None if latest is None else latest.number
@@ -131,7 +132,7 @@ class Inquiry:
         if found is None:
             asyncio.get_running_loop().call_soon(self._forget)
         if found is None or found.question is not question or found.moment != moment:
-            found = self._found = Found(question, moment, question.answer_bytes(is_over=is_over))
+            found = self._found = Found(question, moment, question.written_answer(is_over=is_over))
         return found.answer
 
     def _forget(self) -> None:

@@ -21,7 +21,7 @@ from ...wire import long_poll_body
 from .handover import TakenOver, has_more, may_go_on, take_over
 from .inquiry import Inquiry, LongPolls, Question
 from .parking import ParkedConnection
-from .replies import JSON, Reply, topic_fields, whole
+from .replies import JSON, Reply, mention, topic_fields, whole
 from .short_poll import refusal_for
 
 # How long a connection is kept that was answered and has not asked again; then aiohttp has it, and closes it in time.
@@ -67,6 +67,10 @@ class Parked(ParkedConnection):
     def principals(self) -> Collection[Principal]:
         return () if self.principal is None else (self.principal,)
 
+    @property
+    def address(self) -> str:
+        return self.channel.route.name
+
     def hold(self, transport: asyncio.Transport, wait: float) -> None:
         super().hold(transport, patience(wait, self.principal, now=self._question.clock.wall()))
         self.channel.wait(self)
@@ -80,9 +84,9 @@ class Parked(ParkedConnection):
         if self._keep_alive and not self._question.ask.is_document:
             answer = self._inquiry.answer(self._question, is_over=False)
         else:
-            answer = self._question.answer_bytes(is_over=False, keep_alive=self._keep_alive)
+            answer = self._question.written_answer(is_over=False, keep_alive=self._keep_alive)
         if answer is not None:
-            self.write(answer)
+            self.write(answer, woken_at=self._question.clock.wall())
         else:
             self._question = self._inquiry.at_head(self._question)
 
@@ -139,7 +143,8 @@ class Parked(ParkedConnection):
             self.hold(transport, wait)
         else:
             question.channel.feed.touch()
-            transport.write(answer)
+            transport.write(answer.data)
+            self.count(answer)
             self.go_on(transport)
 
     def _give_back(self, transport: asyncio.Transport) -> None:
@@ -172,12 +177,12 @@ def answer(
     wait = ask.wait or 0.0
     question.channel.feed.touch()
     if ask.cursor is None and not ask.is_document:
-        return _first(question).to_response()
+        return _first(question).told("long_poll")
     if ask.cursor == "now":
         question = question.at_head()
     reply = question.answer(is_over=wait == 0 or has_more(request))
     if reply is not None:
-        return reply.to_response()
+        return reply.told("long_poll")
     inquiry = polls.learn(request, question)
     keep_alive = may_go_on(request)
     parked = Parked(polls, inquiry, inquiry.at_head(question), hub, server, keep_alive=keep_alive, principal=principal)
@@ -201,4 +206,5 @@ def _first(question: Question) -> Reply:
     assert head is not None, "every event of a history has an id"
     fields = topic_fields(channel) | {"Cache-Control": "no-store", "Pushgate-Cursor": head}
     fields |= {**question.fields, "Content-Type": JSON}
-    return whole(fields, long_poll_body(head, [(event, "")]), takes_gzip=question.ask.takes_gzip)
+    body, mentions = long_poll_body(head, [(event, "")]), (mention(channel, event),)
+    return whole(fields, body, takes_gzip=question.ask.takes_gzip, mentions=mentions)

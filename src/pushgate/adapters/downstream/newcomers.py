@@ -192,4 +192,4 @@ def open_newcomer(
     transport, tail = take_over_upgraded(request, newcomer)
     if transport is not None:
         newcomer.begin(transport, head, tail)
-    return TakenOver()
+    return TakenOver(101)

@@ -15,7 +15,7 @@ from ...hub import Hub
 from ...subscriber import Followed
 from ...values import Principal, Transport
 from .handover import give_back
-from .replies import Reply
+from .replies import Reply, Written
 
 # What a parked client may send ahead (its next requests) before it is cut off.
 MAX_PENDING_BYTES = 64 * 1024
@@ -49,6 +49,11 @@ class ParkedConnection:
         return self._transport is not None
 
     @property
+    def address(self) -> str:
+        """The route that it asks; empty, if it asks several."""
+        raise NotImplementedError
+
+    @property
     def followed(self) -> Collection[Followed]:
         """What it waits at."""
         raise NotImplementedError
@@ -74,19 +79,27 @@ class ParkedConnection:
 
     def send(self, reply: Reply) -> None:
         """Answer, and go on to the next request."""
-        self.write(reply.to_bytes(keep_alive=self._keep_alive))
+        self.write(reply.written(keep_alive=self._keep_alive))
 
-    def write(self, answer: bytes) -> None:
+    def write(self, answer: Written, *, woken_at: float | None = None) -> None:
+        """Send an answer; ``woken_at``: the time, since the epoch, if news have come while the client was waiting."""
         transport = self._transport
         assert transport is not None, "an answer is sent once"
         self.let_go()
         transport.set_write_buffer_limits()
-        transport.write(answer)
+        transport.write(answer.data)
+        self.count(answer, woken_at=woken_at)
         if self._keep_alive:
             self.go_on(transport)
         else:
             self._hub.settle(self)
             transport.close()
+
+    def count(self, answer: Written, *, woken_at: float | None = None) -> None:
+        """Count an answer, and what it tells."""
+        self._hub.answered(self.address, self.transport_name, answer.status)
+        for mention in answer.mentions:
+            mention.count(self.transport_name, now=woken_at)
 
     def go_on(self, transport: asyncio.Transport) -> None:
         """Have the next request read; by aiohttp, to which the connection is given back with what has come of it."""

@@ -18,7 +18,9 @@ from aiohttp import web
 from ...channel import Channel
 from ...config.server import Cors
 from ...errors import Refusal
+from ...ledger import Mention
 from ...packing import Pieces, gzip_member, joined
+from ...values import Event, Transport
 from ...wire import http_head, problem_body
 
 VARY = "Accept, Accept-Encoding, Authorization, Cookie, Origin, Prefer"
@@ -38,12 +40,23 @@ class Reply:
     status: int
     fields: Mapping[str, str]
     body: bytes = b""
+    mentions: tuple[Mention, ...] = ()  # what it tells of topics
 
     def with_fields(self, fields: Mapping[str, str]) -> Reply:
         return replace(self, fields={**self.fields, **fields})
 
     def to_response(self) -> web.Response:
         return web.Response(status=self.status, headers=self.fields, body=self.body)
+
+    def told(self, transport: Transport) -> web.Response:
+        """Return the answer for aiohttp to send, and count what it tells."""
+        for mention in self.mentions:
+            mention.count(transport)
+        return self.to_response()
+
+    def written(self, *, keep_alive: bool) -> Written:
+        """Return the answer as it goes over a connection of our own."""
+        return Written(self.to_bytes(keep_alive=keep_alive), self.status, self.mentions)
 
     def to_bytes(self, *, keep_alive: bool) -> bytes:
         fields = {**self.fields, "Date": formatdate(usegmt=True)}
@@ -54,12 +67,26 @@ class Reply:
         return http_head(f"{self.status} {HTTPStatus(self.status).phrase}", fields) + self.body
 
 
-def whole(fields: Mapping[str, str], pieces: Pieces, *, takes_gzip: bool) -> Reply:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An answer as all get it who have asked the same."""
+
+    data: bytes
+    status: int
+    mentions: tuple[Mention, ...]
+
+
+def whole(fields: Mapping[str, str], pieces: Pieces, *, takes_gzip: bool, mentions: tuple[Mention, ...] = ()) -> Reply:
     """Return a 200 with this body, compressed if that is worth it and the client ``takes_gzip``."""
     member = gzip_member(pieces) if takes_gzip else None
     if member is None:
-        return Reply(200, fields, joined(pieces))
-    return Reply(200, {**fields, "Content-Encoding": "gzip"}, member)
+        return Reply(200, fields, joined(pieces), mentions)
+    return Reply(200, {**fields, "Content-Encoding": "gzip"}, member, mentions)
+
+
+def mention(channel: Channel, event: Event) -> Mention:
+    """Say what an answer tells that has this event."""
+    return Mention(channel.ledger, event.kind, len(event.data), event.at)
 
 
 def topic_fields(channel: Channel) -> dict[str, str]:

@@ -144,13 +144,17 @@ class Serving:
                 question = Question(channel, ask, clock, cors)
                 return long_poll.answer(request, question, hub, self.server, self.polls, principal=seat.principal)
             case "short_poll":
-                await self._settle(seat, ask)
+                is_polled = await self._settle(seat, ask)
                 reply = document_reply(channel, ask, now=clock.wall(), is_head=request.method == "HEAD")
-                return reply.with_fields(cors).to_response()
+                if not is_polled:  # who waited for a poll followed the topic when that was counted
+                    channel.feed.account.spared(with_body=bool(reply.mentions))
+                return reply.with_fields(cors).told("short_poll")
 
-    async def _settle(self, seat: Seat, ask: Ask) -> None:
-        """Wait for a document, and look again whether the client may have it."""
+    async def _settle(self, seat: Seat, ask: Ask) -> bool:
+        """Wait for a document, if need be, and look again whether the client may have it; return whether it waited."""
         longest = seat.channel.route.timeout
-        await settle(seat.channel, timeout=longest if ask.wait is None else min(ask.wait or longest, MAX_WAIT))
+        timeout = longest if ask.wait is None else min(ask.wait or longest, MAX_WAIT)
+        is_polled = await settle(seat.channel, timeout=timeout)
         if refusal := self._desk.host.recheck(seat, ask):
             raise refusal
+        return is_polled

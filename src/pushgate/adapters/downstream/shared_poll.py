@@ -29,15 +29,15 @@ from ...values import Event, Principal
 from ...wire import long_poll_body, problem_event, status_event
 from .handover import TakenOver, has_more, may_go_on, take_over
 from .parking import ParkedConnection
-from .replies import JSON, VARY, Reply, whole
+from .replies import JSON, VARY, Reply, mention, whole
 from .shared import Judgement, Watch, addressed
 from .short_poll import refusal_for, settle
 from .tables import Declined, Seat, Table
 
 _NONE: Final[Mapping[int, Refusal]] = {}
 
-# An event, and the name of its topic.
-Told = tuple[Event, str]
+# An event, and what it is of.
+Told = tuple[Event, Channel]
 
 Recheck: TypeAlias = "Callable[[Seat], Refusal | None]"
 
@@ -69,7 +69,7 @@ class Place:
             events.append(channel.history.end_event())
         if events and channel.state not in ("live", "ended"):
             events.append(status_event(channel.status, at=clock.wall()))
-        return [(event, channel.name.text) for event in events]
+        return [(event, channel) for event in events]
 
 
 class SharedQuestion:
@@ -122,7 +122,10 @@ class SharedQuestion:
         cursor, at = self.position, self.clock.wall()
         problems = [(problem_event(one.refusal, at=at), one.topic) for one in self._declined]
         fields = {**self._fields, "Content-Type": JSON} | ({"Pushgate-Cursor": cursor} if cursor else {})
-        return whole(fields, long_poll_body(cursor, [*problems, *told], addressed), takes_gzip=self.ask.takes_gzip)
+        events = [*problems, *((event, channel.name.text) for event, channel in told)]
+        mentions = tuple(mention(channel, event) for event, channel in told)
+        body = long_poll_body(cursor, events, addressed)
+        return whole(fields, body, takes_gzip=self.ask.takes_gzip, mentions=mentions)
 
     def nothing(self) -> Reply:
         cursor = self.position
@@ -140,6 +143,10 @@ class SharedParked(ParkedConnection):
         self._watches: list[Watch] = []
         self._judgement: Judgement | None = None
         self._is_answering = False  # as soon as the loop turns
+
+    @property
+    def address(self) -> str:
+        return ""  # it is no route's
 
     @property
     def followed(self) -> Collection[Channel]:
@@ -188,7 +195,7 @@ class SharedParked(ParkedConnection):
 
     def _answer(self) -> None:
         if self.is_waiting:
-            self.time_out()
+            self.time_out(woken_at=self._question.clock.wall())
 
     def _refused(self, watch: Watch, refusal: Refusal) -> None:
         """Tell at once that a topic cannot be had any more; from now on it is declined when it is asked for."""
@@ -196,10 +203,10 @@ class SharedParked(ParkedConnection):
         told = [one for place in self._question.places or () for one in self._question.missed(place)]
         self.send(self._question.news(told))
 
-    def time_out(self) -> None:
+    def time_out(self, *, woken_at: float | None = None) -> None:
         reply = self._question.answer(is_over=True)
         assert reply is not None, "a wait that is over has an answer"
-        self.send(reply)
+        self.write(reply.written(keep_alive=self._keep_alive), woken_at=woken_at)
 
     def let_go(self) -> None:
         super().let_go()
@@ -232,7 +239,7 @@ async def answer(
     for seat in table.seats:
         seat.channel.feed.touch()
     if ask.cursor is None and all(seat.cursor is None for seat in table.seats):
-        return (await _first(question, recheck, wait=wait)).to_response()
+        return (await _first(question, recheck, wait=wait)).told("long_poll")
     parked = SharedParked(question, hub, server, keep_alive=may_go_on(request))
     judgement = Judgement(table, ask, clock, parked.judged, "long_poll")
     standings = judgement.begin()
@@ -241,7 +248,7 @@ async def answer(
     reply = question.answer(is_over=wait == 0 or has_more(request))
     if reply is not None:
         judgement.stop()
-        return reply.to_response()
+        return reply.told("long_poll")
     transport = take_over(request, parked, is_parked=True)
     if transport is None:
         judgement.stop()

@@ -285,7 +285,7 @@ def open_stream(
         return TakenOver()
     head = http_head("200 OK", {**opening_fields(ask), **fields, "Date": http_date(clock.wall())})
     connection.begin(transport, judgement, standings, head + opening_bytes(ask, sse_retry(retry)))
-    return TakenOver()
+    return TakenOver(200)
 
 
 def _block(event: Event, *, is_named: bool) -> bytes:

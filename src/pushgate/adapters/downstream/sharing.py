@@ -131,7 +131,7 @@ def _open_socket(
         transport, tail = take_over_upgraded(request, connection)
         if transport is not None:
             connection.begin(transport, table, head, tail)
-    return TakenOver()
+    return TakenOver(101)
 
 
 def _succeed(newcomer: Newcomer, visitor: Visitor, opening: bytes, *, hub: Hub, wishes: Wishes) -> SharedSocket:

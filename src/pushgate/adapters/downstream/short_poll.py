@@ -8,29 +8,33 @@ import asyncio
 
 from ...channel import Channel
 from ...errors import Refusal, TopicGone, UpstreamFailed, UpstreamTimedOut
+from ...ledger import Mention
 from ...negotiation import Ask
 from ...values import ABSENT
 from .replies import JSON, Reply, topic_fields, whole
 
 
-async def settle(*channels: Channel, timeout: float) -> None:
+async def settle(*channels: Channel, timeout: float) -> bool:
     """
     Wait, as one listener among all, for the polls under way of topics with no document, or only one that is overdue.
 
     All who wait share those polls. While an upstream is being left alone after failures there is none to wait for. When
-    a reload makes a topic anew meanwhile, there is one more.
+    a reload makes a topic anew meanwhile, there is one more. Returns whether any was waited for.
     """
+    is_awaited = False
     for channel in channels:
         channel.joined()
     try:
         async with asyncio.timeout(timeout):
             while polls := [channel.settlement() for channel in channels if _is_awaited(channel)]:
+                is_awaited = True
                 await asyncio.wait({*polls})  # views share their parent's
     except TimeoutError:
         pass  # whoever asks looks at what there is
     finally:
         for channel in channels:
             channel.left()
+    return is_awaited
 
 
 def _is_awaited(channel: Channel) -> bool:
@@ -79,7 +83,8 @@ def document_reply(channel: Channel, ask: Ask, *, now: float, is_head: bool = Fa
         content_type, body = original.content_type or "application/octet-stream", original.body
     else:
         content_type, body = JSON, latest.parcel
-    return whole(fields | {"Content-Type": content_type}, [body], takes_gzip=ask.takes_gzip)
+    mentions = () if is_head else (Mention(channel.ledger, "snapshot", len(body.data), latest.at),)
+    return whole(fields | {"Content-Type": content_type}, [body], takes_gzip=ask.takes_gzip, mentions=mentions)
 
 
 def _cache_control(channel: Channel, ask: Ask, *, now: float) -> str:

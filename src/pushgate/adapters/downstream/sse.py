@@ -143,7 +143,7 @@ def open_stream(
         own = opening_fields(ask)
         head = http_head("200 OK", {**own, **topic_fields(channel), **fields, "Date": http_date(now)})
         stream.begin(transport, ask.cursor, head + opening_bytes(ask, sse_retry(retry)))
-    return TakenOver()
+    return TakenOver(200)
 
 
 def refuse_reconnect(refusal: Refusal, ask: Ask, *, at: float, retry: float) -> Reply:

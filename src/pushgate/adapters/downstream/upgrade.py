@@ -97,4 +97,4 @@ def refuse(request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
     transport, _ = take_over_upgraded(request, refused)
     if transport is not None:
         refused.begin(transport, head, refusal)
-    return TakenOver()
+    return TakenOver(refusal.close_code)

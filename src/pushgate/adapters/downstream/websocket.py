@@ -265,7 +265,7 @@ def open_stream(
     transport, tail = take_over_upgraded(request, stream)
     if transport is not None:
         stream.begin(transport, seat.cursor, head, tail)
-    return TakenOver()
+    return TakenOver(101)
 
 
 def succeed(newcomer: Newcomer, visitor: Visitor, opening: bytes, *, hub: Hub, topic: str, ask: Ask) -> WebSocketStream:

@@ -89,7 +89,7 @@ class Batches:
                 route.recipe.check_type(answer.content_type)
                 value = self._decoder(route).decode(answer.body, answer.content_type)
                 ttl = route.recipe.check(value)
-                return Shares(settings, answer, route.recipe.strip(value), ttl=ttl)
+                return Shares(settings, answer, route.recipe.strip(value), ttl=ttl, sharers=len(names))
             case "gone":  # that many topics are gone at once is not what a 404 means
                 raise PollError("http_4xx", f"the upstream answered {answer.status} to a batch")
             case _:

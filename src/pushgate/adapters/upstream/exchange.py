@@ -17,7 +17,7 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from ...answers import Answer
+from ...answers import Answer, Cost
 from ...clock import Clock
 from ...config.upstreams import Upstream
 from ...errors import PollError
@@ -189,9 +189,10 @@ def answer_of(response: aiohttp.ClientResponse, body: bytes, at: float) -> Answe
     if not content_type.isascii():
         content_type = content_type.encode("ascii", "replace").decode()  # no name of a type or charset has more
     link = next_link(headers.getall("Link")) if "Link" in headers else None
+    cost = Cost(bytes=response.content.total_bytes)
     fields = telling_fields(headers)
     if not fields:
-        return Answer(response.status, content_type, body, validators, at, link_next=link)
+        return Answer(response.status, content_type, body, validators, at, link_next=link, cost=cost)
     return Answer(
         response.status,
         content_type,
@@ -204,6 +205,7 @@ def answer_of(response: aiohttp.ClientResponse, body: bytes, at: float) -> Answe
         modified_at=modified_at(fields, at),
         quota=quota(fields, at),
         link_next=link,
+        cost=cost,
     )
 
 

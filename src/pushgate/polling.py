@@ -1,0 +1,110 @@
+"""
+What a topic's upstream is asked, and what its answers mean.
+
+Rule: an answer is understood by the route of now, also if that was revised while the upstream was asked, or while
+somebody else read a big one.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from .answers import Answer
+from .documents.history import History
+from .documents.selecting import IDLE_AFTER
+from .errors import BadRequest, PollError
+from .happenings import Answered, Failed, Outcome
+from .poller import Means
+from .reception import Reception
+from .routes import Route, TopicName
+from .values import State, UpstreamRequest, Validators
+
+log = structlog.get_logger()
+
+
+class Polling:
+    """Asks for one topic, and takes in the answers. ``history``: of what was published of them."""
+
+    def __init__(self, route: Route, name: TopicName, means: Means, history: History) -> None:
+        self.reception = Reception(route, means.decoder(route))
+        self._route = route
+        self._name = name
+        self._means = means
+        self._history = history
+        self._usual: UpstreamRequest | None = None  # the request of a poll that asks for everything
+
+    def revise(self, route: Route, name: TopicName) -> None:
+        """Go on by another configuration that publishes the same; a poll under way is not disturbed."""
+        self._route, self._name, self._usual = route, name, None
+        was_away = self.reception.is_away
+        self.reception.revise(route, self._history.latest)
+        if was_away and not self.reception.is_away:
+            self._forget_away()
+
+    def stop(self) -> None:
+        """Nothing more will be asked."""
+        if self.reception.is_away:
+            self._forget_away()
+
+    def _forget_away(self) -> None:
+        if self._means.workshop is not None:
+            self._means.workshop.forget(self._name.key)
+
+    async def ask(self, began: float, *, is_conditional: bool) -> tuple[Answer, Outcome]:
+        """Return what the upstream says, and what that means; ``began``: when the poll did, in monotonic seconds."""
+        request = self._request(self.reception.since(began))
+        validators = self.reception.validators(is_conditional=is_conditional)
+        answer = await self._means.fetch(self._route, self._name, request, validators)
+        read_at = self._means.clock.now()
+        event = await self._understand(answer, validators)
+        if isinstance(event, Answered):
+            self._means.metrics.diffed(self._route.name, seconds=self._means.clock.now() - read_at)
+        return answer, event
+
+    def _request(self, extra: tuple[str, str] | None) -> UpstreamRequest:
+        """Return what to ask; what is the same for every poll of a topic takes a fifth of a poll to make."""
+        if extra is not None:
+            return self._route.request(self._name, extra=extra)
+        if self._usual is None:
+            self._usual = self._route.request(self._name)
+        return self._usual
+
+    async def _understand(self, answer: Answer, asked_with: Validators) -> Outcome:
+        reception, workshop = self.reception, self._means.workshop
+        if workshop is not None:
+            was_away = reception.is_away
+            commission = reception.commission(answer, self._history.latest)
+            if commission is not None:
+                route = self._route
+                finished = await workshop.refine(self._name.key, commission)
+                if self._route is not route:  # it may be read elsewhere now, or end elsewhere
+                    return await self._understand(answer, asked_with)
+                return reception.finish(answer, finished)
+            if was_away and not reception.is_away:
+                workshop.forget(self._name.key)
+        return reception.understand(answer, asked_with, has_document=self._history.latest is not None)
+
+    def remember(self, answer: Answer, event: Outcome, state: State) -> None:
+        """Keep what is to be kept of an answer; ``state``: the topic's, now that it has heard of the event."""
+        self.reception.remember(answer, event, state)
+        if held := self.reception.held:
+            log.info("poll.held", topic=self._name.text, guard=held.doubt.guard, detail=held.doubt.detail)
+        if idle := self._route.recipe.newly_idle():
+            log.warning("ignore.idle", route=self._route.name, pointers=idle, polls=IDLE_AFTER)
+
+    def fail(self, error: Exception) -> Failed:
+        """Say what a failed poll means. A bug of ours is one too: it must not take the other topics down with it."""
+        if isinstance(error, BadRequest):
+            error = PollError("protocol", error.message)
+        if not isinstance(error, PollError):
+            log.exception("poll.crashed", topic=self._name.text)
+            error = PollError("decode", f"pushgate failed on the answer: {type(error).__name__}")
+        failed = Failed(error.reason, error.retry_after, was_asked=error.asked)
+        told = {"topic": self._name.text, "route": self._route.name, "reason": error.reason, "detail": error.detail}
+        if failed.is_skipped:
+            log.info("poll.skipped", **told)
+        else:
+            log.warning("poll.failed", **told)
+        if failed.was_asked:
+            self.reception.held = None
+        return failed
