@@ -61,6 +61,7 @@ SHELL = [
     "exposition",
     "metrics",
     "logs",
+    "vitals",
     "heap",
     "auth",
     "leases",
@@ -81,6 +82,7 @@ SHELL = [
     "changeover",
     "reload",
     "gateway",
+    "healthcheck",
     "cli",
 ]
 ORDER = ["__init__", *PURE, *SHELL, "__main__"]

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from .adapters.admin.disconnecting import DisconnectSwitch
 from .adapters.admin.draining import DrainSwitch
+from .adapters.admin.health import Health, probes_of
 from .adapters.admin.listener import Admin, Switch
 from .adapters.admin.operators import Operators
 from .adapters.admin.reloading import ReloadSwitch
@@ -56,6 +57,7 @@ from .poller import Means
 from .reload import Reloads, Source
 from .store.memory import MemoryStore
 from .succession import Tally, begin, open_standing
+from .vitals import Vitals
 
 log = structlog.get_logger()
 
@@ -83,7 +85,7 @@ class Gateway:
         self.metrics.watch_certificates(lambda: self.certificates.expiries)
         self.address: tuple[str, int] | None = None
         self.admin_address: tuple[str, int] | None = None
-        self.is_ready = False
+        self.vitals = Vitals(self.clock, self.metrics.loop_lagged)
         self.departures: Departures | None = None  # while it serves
         self.reloads: Reloads | None = None  # likewise
         self._ages: list[asyncio.Task[None]] = []  # none, if streams may grow as old as they like
@@ -117,6 +119,7 @@ class Gateway:
         """
         server = self.config.server
         self.certificates.begin(self.config)
+        self.vitals.is_configured = True
         async with AsyncExitStack() as stack:
             listener = listen(server.listen.host, server.listen.port, heartbeat=server.heartbeat)
             public = stack.enter_context(closing(listener))
@@ -137,17 +140,18 @@ class Gateway:
             reloads = self._prepare_reloads(parts, departures, tasks)
             await self._listen(stack, tasks, front, public, self._admin(hub, departures, reloads), private)
             background = [
+                tasks.create_task(self.vitals.watch_loop(), name="loop watch"),
                 tasks.create_task(self._beat(hub), name="heartbeats"),
                 tasks.create_task(reloads.obey(), name="reloads"),
                 tasks.create_task(reloads.watch(), name="file watch"),
             ]
+            self.vitals.rely_on(*background)
             self._watch_ages(departures, tasks)
             begin(open_standing(hub, self._generation), chance=self.clock.chance())
-            self.is_ready = True
             try:
                 yield self
             finally:
-                self.is_ready = False
+                self.vitals.is_ending = True
                 reloads.end()
                 for task in [*background, *self._ages]:
                     task.cancel()
@@ -159,6 +163,7 @@ class Gateway:
         """Return the publishing half and what it keeps; it ends with the stack."""
         server = self.config.server
         store = MemoryStore(self.clock.token(), limit=server.limits.memory)
+        self.vitals.is_store_reached = True
         sources = Sources(http, gates, self.clock, tasks)
         workshop = Workshop(tasks)
         means = Means(self.clock, sources, decoder_for, store, tasks, self.metrics, workshop)
@@ -213,6 +218,7 @@ class Gateway:
         self.address = await _serve(stack, server, public, handshakes)
         operating = Server(admin, access_log=None, handler_cancellation=False)  # what is ordered is done
         self.admin_address = await _serve(stack, operating, private)
+        self.vitals.is_listening = True
         log.info("gateway.listening", address=self.address, admin=self.admin_address)
 
     def _admin(self, hub: Hub, departures: Departures, reloads: Reloads) -> Admin:
@@ -222,10 +228,7 @@ class Gateway:
             "/-/reload": ReloadSwitch(reloads.tell, operators),
             "/-/disconnect": DisconnectSwitch(departures.dismiss, operators),
         }
-        return Admin(self.metrics, self._is_welcoming, hub.topics, operators, switches)
-
-    def _is_welcoming(self) -> bool:
-        return self.is_ready and self.departures is not None and not self.departures.is_draining
+        return Admin(self.metrics, Health(probes_of(self.vitals, departures)), hub.topics, operators, switches)
 
     async def _beat(self, hub: Hub) -> None:
         due = self.clock.now()
@@ -233,6 +236,7 @@ class Gateway:
             now = self.clock.now()
             due = max(due + hub.wheel.tick, now)  # by the clock, however long a turn takes
             await self.clock.sleep(due - now)
+            self.vitals.feel("heartbeats")
             for _ in hub.turn_wheel():
                 await self.clock.sleep(0)
 

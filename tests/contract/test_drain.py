@@ -39,7 +39,7 @@ async def told_to_end(gateway: Gateway, stop: asyncio.Event) -> AsyncIterator[Ru
     """A gateway that runs until ``stop``; leaving the context waits for its end."""
     async with asyncio.timeout(6 * PATIENCE), asyncio.TaskGroup() as tasks:
         tasks.create_task(gateway.run(stop), name="gateway")
-        await eventually(lambda: asyncio.sleep(0, gateway.is_ready), bool)
+        await eventually(lambda: asyncio.sleep(0, gateway.vitals.is_listening), bool)
         assert gateway.address is not None and gateway.admin_address is not None
         yield Running(gateway, *("http://{}:{}".format(*at) for at in (gateway.address, gateway.admin_address)))
 

@@ -56,3 +56,33 @@ async def test_how_every_topic_is_doing(backend: ScriptedBackend) -> None:
 async def test_what_cannot_be_looked_for(backend: ScriptedBackend, query: str) -> None:
     async with running_gateway(backend, ROUTES) as gateway, http_client() as client:
         assert (await client.get(f"{gateway.admin}/-/topics{query}")).status_code == 400
+
+
+@pytest.mark.parametrize("probe", ["livez", "readyz", "startupz"])
+async def test_probes_tell_what_they_looked_at(backend: ScriptedBackend, probe: str) -> None:
+    """In the form that Kubernetes gives its own, if it is asked for; no cache keeps it."""
+    async with running_gateway(backend, ROUTES) as gateway, http_client(base_url=gateway.admin) as client:
+        brief, verbose = await client.get(f"/{probe}"), await client.get(f"/{probe}?verbose")
+        head, post = await client.head(f"/{probe}"), await client.post(f"/{probe}")
+    assert (brief.status_code, brief.text, brief.headers["Cache-Control"]) == (200, "ok\n", "no-store")
+    assert brief.headers["Content-Type"].startswith("text/plain")
+    *checks, verdict = verbose.text.splitlines()
+    assert checks and all(line.startswith("[+]") and line.endswith(" ok") for line in checks)
+    assert verdict == f"{probe} check passed"
+    assert (head.status_code, post.status_code) == (200, 405)
+
+
+async def test_a_probe_leaves_out_what_it_is_told_to(backend: ScriptedBackend) -> None:
+    """A drain makes it unready, unless draining is what nobody asks about."""
+    async with running_gateway(backend, ROUTES) as gateway, http_client(base_url=gateway.admin) as client:
+        assert (await client.post("/-/drain", headers={"Pushgate-Admin": "1"})).status_code == 202
+        draining, excluded = await client.get("/readyz"), await client.get("/readyz?exclude=draining")
+        others = [(await client.get(path)).status_code for path in ("/livez", "/startupz")]
+    assert (draining.status_code, excluded.status_code, others) == (503, 200, [200, 200])
+    assert "[-]draining failed: clients are asked to leave" in draining.text
+
+
+async def test_the_loop_is_watched(backend: ScriptedBackend) -> None:
+    """How late it comes to what is due can be seen in the metrics."""
+    async with running_gateway(backend, ROUTES) as gateway:
+        await eventually(lambda: gateway.metric("pushgate_event_loop_lag_seconds_count"), lambda count: count > 1)

@@ -152,3 +152,17 @@ def test_a_gateway_that_is_not_there_cannot_be_drained() -> None:
     assert (told.returncode, told.stdout) == (1, "")
     assert f"no gateway answers on 127.0.0.1:{port}: " in told.stderr
     assert command("drain", "--admin", "here").returncode == 2
+
+
+def test_health_is_asked_by_a_command(gateway: GatewayProcess) -> None:
+    """For probes that cannot ask by HTTP: 0 if it is ready, or alive; 1 and the reason if it is not."""
+    admin = f"127.0.0.1:{gateway.admin_port}"
+    told = [command("health", "-c", gateway.config), command("health", "--live", "--admin", admin)]
+    assert [(one.returncode, one.stdout, one.stderr) for one in told] == [(0, "ok\n", "")] * 2
+    assert command("drain", "-c", gateway.config).returncode == 0
+    told = [command("health", "-c", gateway.config), command("health", "--live", "-c", gateway.config)]
+    assert [one.returncode for one in told] == [1, 0]
+    assert told[0].stderr == "pushgate: draining failed: clients are asked to leave\n"
+    gateway.end()
+    told = [command("health", "-c", gateway.config)]
+    assert told[0].returncode == 1 and f"no gateway answers on {admin}" in told[0].stderr

@@ -15,6 +15,7 @@ import typer
 from .check import check
 from .config import config
 from .drain import drain
+from .health import health
 from .manual import Contents, Page
 from .plan import plan
 from .probe import probe
@@ -39,7 +40,7 @@ COMMANDS: dict[str, list[Callable[..., None]]] = {
     "Writing a configuration": [probe, check, config, schema, plan],
     "Running it": [run, version],
     "Trying it out": [try_, replay],
-    "Looking after a gateway that runs": [reload, drain],
+    "Looking after a gateway that runs": [health, reload, drain],
 }
 for purpose, commands in COMMANDS.items():
     for command in commands:

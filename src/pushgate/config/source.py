@@ -63,6 +63,29 @@ def read(text: str, *, interpolate: Callable[[str], str], problems: list[tuple[M
     return tree
 
 
+def read_section(text: str, name: str, *, interpolate: Callable[[str], str]) -> Node | None:
+    """
+    Return one section of the file, or None if it has none, and read no further; what is wrong with it nobody is told.
+
+    Raises Malformed for what stands before it and is no YAML.
+    """
+    loader = _Loader(text)
+    try:
+        for event in (yaml.StreamStartEvent, yaml.DocumentStartEvent, yaml.MappingStartEvent):
+            if not loader.check_event(event):
+                return None
+            loader.get_event()  # type: ignore[no-untyped-call]  # PyYAML's stubs
+        while not loader.check_event(yaml.MappingEndEvent):
+            key, value = loader.compose_node(None, 0), loader.compose_node(None, 0)
+            if isinstance(key, yaml.ScalarNode) and key.value == name and value is not None:
+                return _Builder(interpolate, []).build(value)
+    except yaml.YAMLError as error:
+        raise Malformed(Mark(1, 1), f"no valid YAML before `{name}:`") from error
+    finally:
+        loader.dispose()
+    return None
+
+
 def _is_free(key: yaml.Node) -> bool:
     return isinstance(key, yaml.ScalarNode) and key.value.startswith("x-")
 

@@ -17,6 +17,7 @@ from ...errors import BadRequest, Refusal
 from ...metrics import Metrics
 from ...polled import PolledChannel
 from ...values import State
+from .health import Health
 from .operators import Operators, answer_refusal
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,21 +37,20 @@ class Switch(Protocol):
 
 class Admin:
     """
-    ``/livez``: the loop turns. ``/readyz``: configuration loaded, listeners bound, not draining. ``/metrics``: the
-    scrape. ``/-/topics``: how each topic is doing. ``switches``: where something is changed, by path. That a backend is
-    down makes pushgate neither dead nor unready.
+    ``health`` answers the probes. ``/metrics``: the scrape. ``/-/topics``: how each topic is doing. ``switches``: where
+    something is changed, by path.
     """
 
     def __init__(
         self,
         metrics: Metrics,
-        is_ready: Callable[[], bool],
+        health: Health,
         topics: Callable[[], Iterable[PolledChannel]],
         operators: Operators,
         switches: Mapping[str, Switch],
     ) -> None:
         self._metrics = metrics
-        self._is_ready = is_ready
+        self._health = health
         self._topics = topics
         self._operators = operators
         self._switches = switches
@@ -66,17 +66,15 @@ class Admin:
             return await switch.answer(request)
         if request.method not in ("GET", "HEAD"):
             return web.Response(status=405, text="read only\n", headers={"Allow": "GET, HEAD"})
+        if request.path in self._health.paths:
+            return self._health.answer(request)
         match request.path:
-            case "/livez" | "/startupz":
-                return web.Response(text="ok\n")
-            case "/readyz":
-                return web.Response(text="ok\n") if self._is_ready() else web.Response(status=503, text="not ready\n")
             case "/metrics":
                 return web.Response(body=self._metrics.text(), headers={"Content-Type": METRICS_TYPE})
             case "/-/topics":
                 return self._answer_topics(request)
             case _:
-                known = ", ".join(["/livez", "/readyz", "/startupz", "/metrics", "/-/topics", *self._switches])
+                known = ", ".join([*self._health.paths, "/metrics", "/-/topics", *self._switches])
                 return web.Response(status=404, text=f"there are {known}\n")
 
     def _answer_topics(self, request: web.BaseRequest) -> web.Response:

@@ -1,0 +1,46 @@
+"""
+``pushgate health``: how it is listed and described among the other commands.
+
+What it does is in ``healthcheck.py``, which does not need all this (``__main__.py``).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..healthcheck import TIMEOUT, Misused, Unhealthy, check
+from .configuration import ConfigFile
+
+
+def health(
+    file: ConfigFile = "gateway.yaml",
+    admin: Annotated[
+        str,
+        typer.Option(
+            "--admin",
+            envvar="PUSHGATE_ADMIN",
+            metavar="HOST:PORT",
+            help="The admin listener, if the configuration is not to be read.",
+        ),
+    ] = "",
+    live: Annotated[bool, typer.Option("--live", help="Ask whether it lives, which it does while it drains.")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait.")] = TIMEOUT,
+) -> None:
+    """
+    Ask the gateway of this machine whether it is ready.
+
+    The exit status is 1, and the reason is told, if it is not. For Docker's HEALTHCHECK and for exec probes, where
+    nothing can ask by HTTP. With --admin the configuration is not read, which takes half of the time.
+
+        pushgate health
+        pushgate health --live --admin 127.0.0.1:8081 --timeout 2
+    """
+    try:
+        typer.echo(check(file, admin, is_live=live, timeout=timeout))
+    except Misused as error:
+        raise typer.BadParameter(str(error)) from None
+    except Unhealthy as error:
+        typer.echo(f"pushgate: {error}", err=True)
+        raise typer.Exit(1) from None
