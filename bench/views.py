@@ -23,6 +23,7 @@ from pushgate.clock import Clock
 from pushgate.config.routes import Route as RouteConfig
 from pushgate.config.routes import View
 from pushgate.config.upstreams import Upstream
+from pushgate.happenings import Poked
 from pushgate.hub import Hub
 from pushgate.metrics import Metrics
 from pushgate.poller import Means
@@ -87,7 +88,7 @@ async def _change(part: dict[str, Any] | None) -> float:
             view = ViewRoute("/rows/{n}", View.model_validate({"from": "/rows", **part}), route)
             for n in range(VIEWS):
                 Listener(hub.channel(view, view.topic({"n": str(n * ROWS // VIEWS)}, {})))
-        times = [await _timed(parent.settlement, parent.feed.poke) for _ in bodies[1:]]
+        times = [await _timed(parent.settlement, lambda: parent.feed.tell(Poked())) for _ in bodies[1:]]
         hub.close()
     return median(times[3:])
 

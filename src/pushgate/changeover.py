@@ -27,6 +27,7 @@ from .errors import ConfigError
 from .generation import Generation
 from .hub import Hub
 from .metrics import Metrics
+from .standstill import Standstill
 from .store.memory import MemoryStore
 from .succession import Succession, Tally
 
@@ -45,6 +46,7 @@ class Changeover:
     front: Front
     listener: socket.socket
     certificates: Certificates
+    standstill: Standstill
     metrics: Metrics
     clock: Clock
 
@@ -63,6 +65,7 @@ class Changeover:
     def take_over(self, generation: Generation) -> Tally:
         """Go by the new configuration from now on; return what became of topics and clients."""
         server = generation.config.server
+        self.standstill.revise(generation)
         self._revise_gates(generation.config.upstreams)
         self.http.revise(generation.config.upstreams)
         self.store.revise(limit=server.limits.memory)
@@ -75,7 +78,9 @@ class Changeover:
         self.front.revise(generation)
         self.certificates.take_over()
         tune(self.listener, heartbeat=server.heartbeat)
-        return Succession(self.hub, generation, self.keeper, chance=self.clock.chance()).run()
+        tally = Succession(self.hub, generation, self.keeper, chance=self.clock.chance()).run()
+        self.standstill.revised()
+        return tally
 
     def _revise_gates(self, upstreams: Mapping[str, Upstream]) -> None:
         """Keep what is known of every backend that is still the same: budget, breaker, and who waits for a turn."""
@@ -86,7 +91,7 @@ class Changeover:
             if gate is not None and gate.is_for(upstream):
                 gate.revise(upstream)
             else:
-                gate = Gate(name, upstream, self.clock, self.metrics)
+                gate = Gate(name, upstream, self.clock, self.metrics, self.standstill.pauses)
             self.gates[name] = gate
 
 

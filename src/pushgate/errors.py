@@ -25,6 +25,7 @@ Every exception that pushgate raises, as a tree.
         - UpstreamFailed          502  1013
         - AuthUnavailable         503  1013
         - Overloaded              503  1013
+        - Paused                  503  1013
         - Draining                503  1012
         - Reloaded                503  1012
         - UpstreamTimedOut        504  1013
@@ -56,7 +57,11 @@ PollFailureReason = Literal[
     "guard",
     "fail_if",
     "budget",
+    "paused",  # by an operator; never counted as a failure, since nothing was asked
 ]
+
+# When to come back to what an operator has paused, in seconds: often enough to notice soon that it is over.
+PAUSE_PATIENCE = 30.0
 
 # What can be wrong with credentials; each is the problem code of its refusal.
 CredentialFault = Literal[
@@ -262,6 +267,15 @@ class Overloaded(Refusal):
     def __init__(self, message: str, *, retry_after: float, limit: str | None = None) -> None:
         super().__init__(message, retry_after=retry_after)
         self.limit = limit
+
+
+class Paused(Refusal):
+    """An operator has paused a route or an upstream; nobody knows for how long."""
+
+    status, code, close_code = 503, "paused", 1013
+
+    def __init__(self, message: str, *, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__(message, retry_after=PAUSE_PATIENCE, headers=headers)
 
 
 class Draining(Refusal):

@@ -8,6 +8,7 @@ what follows. Nothing here knows who listens; an ``Outlet`` is told what is new.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import assert_never
 
 import structlog
@@ -23,13 +24,16 @@ from .happenings import (
     Happening,
     Joined,
     Left,
+    Paused,
     Poked,
     Poll,
+    Refreshed,
+    Resumed,
     WakeAt,
 )
 from .ledger import Account, outcome_of
 from .poller import Means, Outlet
-from .polling import Polling
+from .polling import Polling, Setback
 from .routes import Route, TopicName
 from .timetable import Moment
 from .topic import Topic
@@ -58,6 +62,8 @@ class Feed:
         self._loop = asyncio.get_running_loop()  # Python 3.11 asks the kernel each time who the process is
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None  # the poll under way, or the last one
+        if self.shall_pause:
+            self.topic.handle(Paused(), self._moment())  # nobody has heard of it yet
 
     def __repr__(self) -> str:
         return f"<Feed {self.name.text} {self.topic!r}>"
@@ -74,6 +80,11 @@ class Feed:
         )
 
     @property
+    def setbacks(self) -> Sequence[Setback]:
+        """The latest few failed polls, the newest first."""
+        return self._polling.setbacks
+
+    @property
     def age(self) -> float | None:
         """Seconds since the upstream last confirmed the document; None if it never did."""
         confirmed_at = self.topic.confirmed_at
@@ -86,9 +97,15 @@ class Feed:
         else:
             self._handle(Due())
 
-    def poke(self) -> None:
-        """Poll now, or again after the poll under way: somebody knows that there may be news."""
-        self._handle(Poked())
+    @property
+    def shall_pause(self) -> bool:
+        """Whether an operator wants no polls of this topic."""
+        return self._means.pauses.cover(self.route.name, self.route.upstream_of(self.name))
+
+    def tell(self, wish: Poked | Refreshed | Paused | Resumed) -> None:
+        """Have the topic obey somebody who knows more, or an operator."""
+        self.spend()
+        self._handle(wish)
 
     def joined(self) -> None:
         if not self.topic.listeners:  # it may have slept

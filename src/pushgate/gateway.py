@@ -15,12 +15,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 import structlog
 from aiohttp import web
 
-from .adapters.admin.disconnecting import DisconnectSwitch
-from .adapters.admin.draining import DrainSwitch
 from .adapters.admin.health import Health, probes_of
-from .adapters.admin.listener import Admin, Switch
-from .adapters.admin.operators import Operators
-from .adapters.admin.reloading import ReloadSwitch
+from .adapters.admin.listener import Admin
 from .adapters.authority import Inquiries
 from .adapters.downstream.certificates import Certificates
 from .adapters.downstream.desk import Desk
@@ -53,10 +49,13 @@ from .departures import Departures
 from .generation import Generation
 from .hub import Hub
 from .metrics import Metrics
+from .pauses import Pauses
 from .poller import Means
 from .reload import Reloads, Source
+from .standstill import Standstill
 from .store.memory import MemoryStore
 from .succession import Tally, begin, open_standing
+from .switchboard import switchboard
 from .vitals import Vitals
 
 log = structlog.get_logger()
@@ -79,6 +78,7 @@ class Gateway:
     def __init__(self, config: Config, *, clock: Clock | None = None, source: Source | None = None) -> None:
         self._generation = Generation(config)
         self._source = source
+        self._pauses = Pauses()
         self.clock = clock or Clock()
         self.metrics = Metrics()
         self.certificates = Certificates()
@@ -135,10 +135,10 @@ class Gateway:
             front = self._open_front(hub, tasks, http, keeper, door)
             parts = Changeover(
                 *(gates, http, store, hub, roster, keeper, door, front, public, self.certificates),
-                *(self.metrics, self.clock),
+                *(Standstill(self._pauses, hub, gates, self._generation, self.clock), self.metrics, self.clock),
             )
             reloads = self._prepare_reloads(parts, departures, tasks)
-            await self._listen(stack, tasks, front, public, self._admin(hub, departures, reloads), private)
+            await self._listen(stack, tasks, front, public, self._admin(parts, departures, reloads), private)
             background = [
                 tasks.create_task(self.vitals.watch_loop(), name="loop watch"),
                 tasks.create_task(self._beat(hub), name="heartbeats"),
@@ -166,7 +166,7 @@ class Gateway:
         self.vitals.is_store_reached = True
         sources = Sources(http, gates, self.clock, tasks)
         workshop = Workshop(tasks)
-        means = Means(self.clock, sources, decoder_for, store, tasks, self.metrics, workshop)
+        means = Means(self.clock, sources, decoder_for, store, tasks, self.metrics, workshop, self._pauses)
         hub = Hub(means, max_topics=server.limits.topics, heartbeat=server.heartbeat)
         self.metrics.watch_upstreams(gates.values(), hub.polled_upstreams)
         self.metrics.watch_memory(store.usage)
@@ -192,7 +192,7 @@ class Gateway:
     async def _reach_upstreams(self, stack: AsyncExitStack) -> tuple[dict[str, Gate], HttpFetch]:
         """Return what it takes to ask the upstreams, for as long as the stack lasts."""
         upstreams, metrics = self.config.upstreams, self.metrics
-        gates = {name: Gate(name, upstream, self.clock, metrics) for name, upstream in upstreams.items()}
+        gates = {name: Gate(name, upstream, self.clock, metrics, self._pauses) for name, upstream in upstreams.items()}
         http = HttpFetch(upstreams, self.clock, gates=gates, refreshed=metrics.credentials_refreshed)
         return gates, await stack.enter_async_context(http)
 
@@ -221,14 +221,10 @@ class Gateway:
         self.vitals.is_listening = True
         log.info("gateway.listening", address=self.address, admin=self.admin_address)
 
-    def _admin(self, hub: Hub, departures: Departures, reloads: Reloads) -> Admin:
-        operators = Operators(lambda: self.config.server.admin)
-        switches: dict[str, Switch] = {
-            "/-/drain": DrainSwitch(departures, operators, window=lambda: self.config.server.drain.window),
-            "/-/reload": ReloadSwitch(reloads.tell, operators),
-            "/-/disconnect": DisconnectSwitch(departures.dismiss, operators),
-        }
-        return Admin(self.metrics, Health(probes_of(self.vitals, departures)), hub.topics, operators, switches)
+    def _admin(self, parts: Changeover, departures: Departures, reloads: Reloads) -> Admin:
+        resolve, standstill = parts.front.resolve, parts.standstill
+        switches = switchboard(lambda: self._generation, parts.hub, resolve, standstill, departures, reloads)
+        return Admin(self.metrics, Health(probes_of(self.vitals, departures)), switches)
 
     async def _beat(self, hub: Hub) -> None:
         due = self.clock.now()

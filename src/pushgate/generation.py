@@ -13,11 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .config.finding import Finding
+from .config.finding import Finding, did_you_mean
 from .config.gateway import Gateway as Config
 from .errors import BadRequest, NoSuchTopic, Refusal, Reloaded
 from .naming import Router, decode_path, decode_query
 from .negotiation import check_offered
+from .pauses import Kind
 from .routes import Route, TopicName
 from .values import Mode, Transport
 from .views import ViewRoute
@@ -71,6 +72,16 @@ class Generation:
         self.router = Router((entry.template, entry) for entry in self.entries.values())
         self._untouched = {id(entry) for path, entry in self.entries.items() if old.get(path) is entry}
         self._hides_nothing = self.entries.keys() <= old.keys()  # only a path that is new can stand before another one
+
+    def check_known(self, kind: Kind, name: str) -> None:
+        """Raise the Refusal of a name that nothing has which is polled; ``kind``: a route's, or an upstream's."""
+        known = self.routes if kind == "route" else self.config.upstreams
+        if name in known:
+            return
+        if kind == "route" and isinstance(view := self.entries.get(name), ViewRoute):
+            raise BadRequest(f"{name} is a view and has no poll of its own; name its parent, {view.parent.name}")
+        hint = did_you_mean(name, known) or ";"
+        raise NoSuchTopic(f"there is no {kind} `{name}`{hint} there are {', '.join(known)}")
 
     def fate(self, entry: Entry, name: TopicName, *, has_ended: bool) -> Fate:
         """Say what becomes of a topic of the generation before; ``has_ended``: there will be no more changes."""

@@ -58,6 +58,23 @@ class Poked:
 
 
 @dataclass(frozen=True, slots=True)
+class Refreshed:
+    """An operator wants it to be polled now, also if there is no document yet and polls have been failing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """An operator wants no polls until ``Resumed``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """There may be polls again; what is due waits for so many seconds, since many topics are woken together."""
+
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """
     A poll yielded a document. ``news`` is None if it is the one that is published already.
@@ -105,6 +122,11 @@ class Failed:
         """Whether it was left out for the upstream's sake; one that the budget refuses has failed."""
         return not self.was_asked and self.reason != "budget"
 
+    @property
+    def is_turned_away(self) -> bool:
+        """Whether it did not take place, because an operator has paused its upstream."""
+        return not self.was_asked and self.reason == "paused"
+
 
 @dataclass(frozen=True, slots=True)
 class Denied:
@@ -114,7 +136,7 @@ class Denied:
 
 
 Outcome: TypeAlias = Answered | Unchanged | Missing | Failed | Denied
-Happening: TypeAlias = Joined | Left | Due | Poked | Outcome
+Happening: TypeAlias = Joined | Left | Due | Poked | Refreshed | Paused | Resumed | Outcome
 
 # What shall be done about it.
 

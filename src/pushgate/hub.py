@@ -205,7 +205,7 @@ class Hub:
         return {
             fill_text(channel.route.config.upstream, channel.name.values)
             for channel in self._channels.values()
-            if channel.feed.topic.is_wanted(now)
+            if channel.feed.topic.is_wanted(now) and not channel.feed.topic.is_paused_by_operator
         }
 
     @property

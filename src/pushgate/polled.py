@@ -15,6 +15,7 @@ from .documents.changes import Change, Version
 from .documents.history import History
 from .errors import Refusal, UpstreamDenied
 from .feed import Feed
+from .happenings import Paused, Poked, Refreshed, Resumed
 from .poller import Means
 from .routes import Route, TopicName
 from .values import ABSENT
@@ -25,6 +26,9 @@ class Dependent(Protocol):
     """A view of the topic's document."""
 
     name: TopicName
+
+    def count(self) -> int:
+        """Return how many listen to it."""
 
     def close(self) -> None:
         """Forget it; nobody listens."""
@@ -129,16 +133,38 @@ class PolledChannel(Channel):
         Poll now, or again after the poll under way, which is too old: somebody has written.
 
         Returns the number of that poll, for ``is_published``; None if there is none to come, because nothing is
-        published yet that could be out of date, or because the topic has ended.
+        published yet that could be out of date, or because the topic has ended, or for as long as it is paused.
         """
+        return self._ask_for(Poked())
+
+    def refresh(self) -> int | None:
+        """Poll as after a poke, because an operator wants it: also what has nothing published yet."""
+        return self._ask_for(Refreshed())
+
+    def _ask_for(self, wish: Poked | Refreshed) -> int | None:
         topic = self.feed.topic
         is_late = topic.is_polling
-        self.feed.poke()
-        if not topic.is_polling:
+        self.feed.tell(wish)
+        if not (topic.is_polling or topic.is_paused_by_operator):
             return None
         self._poked = self._ended + 1 + is_late
         self._distrust()
-        return self._poked
+        return None if topic.is_paused_by_operator else self._poked
+
+    def pause(self) -> None:
+        """Begin no poll until ``resume``: an operator wants it so."""
+        self.feed.tell(Paused())
+        if not self.feed.topic.is_polling:
+            self._settle()  # for those who wait for a poll that was about to begin
+
+    def resume(self, *, delay: float) -> None:
+        """Poll again; what is due already, in so many seconds."""
+        self.feed.tell(Resumed(delay))
+
+    @property
+    def is_current(self) -> bool:
+        """Whether what clients get is what the upstream would say: not while polls it would take do not take place."""
+        return self.state != "ended" and not self.feed.topic.is_paused_by_operator
 
     def is_published(self, number: int) -> bool:
         """Whether what the upstream said in this poll, or a later one, is what clients get."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from .answers import Answer
@@ -18,6 +18,7 @@ from .documents.history import History, Limits, Past, nobody_knows
 from .documents.keys import Keys
 from .documents.patching import Operation
 from .metrics import Metrics
+from .pauses import Pauses
 from .refinery import Decoder
 from .routes import Route, TopicName
 from .values import Document, Encoding, UpstreamRequest, Validators
@@ -99,3 +100,4 @@ class Means:
     tasks: asyncio.TaskGroup
     metrics: Metrics
     workshop: Workshop | None = None  # None: big answers are read here
+    pauses: Pauses = field(default_factory=Pauses)

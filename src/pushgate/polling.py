@@ -7,12 +7,14 @@ somebody else read a big one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import structlog
 
 from .answers import Answer
 from .documents.history import History
 from .documents.selecting import IDLE_AFTER
-from .errors import BadRequest, PollError
+from .errors import BadRequest, PollError, PollFailureReason
 from .happenings import Answered, Failed, Outcome
 from .poller import Means
 from .reception import Reception
@@ -20,6 +22,19 @@ from .routes import Route, TopicName
 from .values import State, UpstreamRequest, Validators
 
 log = structlog.get_logger()
+
+
+# So many failed polls of a topic are remembered.
+SETBACKS_KEPT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """A failed poll; ``at``: since the epoch. ``detail`` holds no body and no secret."""
+
+    at: float
+    reason: PollFailureReason
+    detail: str
 
 
 class Polling:
@@ -32,6 +47,7 @@ class Polling:
         self._means = means
         self._history = history
         self._usual: UpstreamRequest | None = None  # the request of a poll that asks for everything
+        self.setbacks: tuple[Setback, ...] = ()  # the latest, the newest first
 
     def revise(self, route: Route, name: TopicName) -> None:
         """Go on by another configuration that publishes the same; a poll under way is not disturbed."""
@@ -100,11 +116,15 @@ class Polling:
             log.exception("poll.crashed", topic=self._name.text)
             error = PollError("decode", f"pushgate failed on the answer: {type(error).__name__}")
         failed = Failed(error.reason, error.retry_after, was_asked=error.asked)
+        if failed.is_turned_away:  # an operator wants it so, which is said once and not for each topic
+            return failed
         told = {"topic": self._name.text, "route": self._route.name, "reason": error.reason, "detail": error.detail}
         if failed.is_skipped:
             log.info("poll.skipped", **told)
         else:
             log.warning("poll.failed", **told)
+            setback = Setback(self._means.clock.wall(), error.reason, error.detail)
+            self.setbacks = (setback, *self.setbacks[: SETBACKS_KEPT - 1])
         if failed.was_asked:
             self.reception.held = None
         return failed

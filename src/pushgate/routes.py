@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from .asking import Question
+from .condition import Terms
 from .config.demand import upstream_names
 from .config.parameters import QueryParameter
 from .config.routes import Route as RouteConfig
@@ -30,7 +31,6 @@ from .schedules.adapting import Adaptive
 from .schedules.crontimes import CronTimes
 from .schedules.scheduling import FixedRate, Schedule
 from .timetable import Timetable
-from .topic import Terms
 from .values import ANYBODY, Caller, Encoding, Mode, Transport, UpstreamRequest
 from .writes import Order, Sent, Writing
 

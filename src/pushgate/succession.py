@@ -8,7 +8,7 @@ Rule 3: no upstream is stormed: topics that are polled anew begin one after the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -178,13 +178,21 @@ def open_standing(hub: Hub, generation: Generation) -> Iterable[PolledChannel]:
 
 def begin(channels: Iterable[PolledChannel], *, chance: float) -> None:
     """Begin to poll topics: no stampede, but one after the other of each upstream's."""
-    queues: dict[str, list[PolledChannel]] = {}
+    for channel, delay in staggered(channels, chance=chance):
+        channel.feed.start(delay=delay)
+
+
+def staggered(channels: Iterable[PolledChannel], *, chance: float) -> Iterator[tuple[PolledChannel, float]]:
+    """Yield topics and how many seconds each waits, so that those of one upstream follow one after the other."""
+    queues: dict[str, dict[object, list[PolledChannel]]] = {}
     for channel in channels:
-        queues.setdefault(channel.route.upstream_of(channel.name), []).append(channel)
+        queue = queues.setdefault(channel.route.upstream_of(channel.name), {})
+        together = channel if channel.route.config.batch is None else channel.route  # what one request asks for
+        queue.setdefault(together, []).append(channel)
     for queue in queues.values():
-        delays = start_delays([channel.route.pace for channel in queue], chance=chance)
-        for channel, delay in zip(queue, delays, strict=True):
-            channel.feed.start(delay=delay)
+        delays = start_delays([group[0].route.pace for group in queue.values()], chance=chance)
+        for group, delay in zip(queue.values(), delays, strict=True):
+            yield from ((channel, delay) for channel in group)
 
 
 def _made_anew() -> Reloaded:

@@ -17,6 +17,7 @@ from pushgate.clock import Clock
 from pushgate.config.upstreams import Upstream
 from pushgate.errors import PollError
 from pushgate.metrics import Metrics
+from pushgate.pauses import Pauses
 from pushgate.values import Validators
 
 Play = Callable[[Callable[[], Awaitable[None]]], None]
@@ -42,7 +43,7 @@ def play() -> Iterator[Play]:
 
 def gate_of(metrics: Metrics | None = None, **upstream: Any) -> Gate:
     config = Upstream.model_validate({"url": "http://u", **upstream})
-    return Gate("u", config, LoopClock(), metrics or Metrics())
+    return Gate("u", config, LoopClock(), metrics or Metrics(), Pauses())
 
 
 def now() -> float:

@@ -18,6 +18,7 @@ from pushgate.config.routes import Route as RouteConfig
 from pushgate.config.upstreams import Upstream
 from pushgate.documents.changes import Change
 from pushgate.feed import Feed
+from pushgate.happenings import Poked
 from pushgate.metrics import Metrics
 from pushgate.poller import Means
 from pushgate.routes import Route
@@ -78,7 +79,7 @@ class Scene:
         self._settled.clear()
         self.helper.is_asked.clear()
         if self.feed.topic.has_document:
-            self.feed.poke()
+            self.feed.tell(Poked())
         else:
             self.feed.joined()
 

@@ -13,6 +13,7 @@ import pytest
 from pushgate.adapters.filewatch import moments_to_look
 from pushgate.adapters.upstream.budget import Gate
 from pushgate.clock import Clock
+from pushgate.condition import Terms
 from pushgate.config import Gateway as Config
 from pushgate.config import parse
 from pushgate.config.upstreams import Upstream
@@ -20,13 +21,14 @@ from pushgate.errors import ConfigError, ConfigProblem, PollError
 from pushgate.generation import Generation
 from pushgate.happenings import Answered, Due, Failed, Freshness, Joined, Left, News, Poll, Unchanged, WakeAt
 from pushgate.metrics import Metrics
+from pushgate.pauses import Pauses
 from pushgate.reload import Reloads
 from pushgate.schedules.activehours import ActiveHours
 from pushgate.schedules.crontimes import CronTimes
 from pushgate.schedules.scheduling import FixedRate
 from pushgate.succession import Tally
 from pushgate.timetable import Moment, Timetable
-from pushgate.topic import Terms, Topic
+from pushgate.topic import Topic
 
 MIDNIGHT = 1_704_067_200.0  # a Monday, when the monotonic clock stood at zero
 TERMS = Terms(linger=30, stale_after=2, expire=None, confirmations=2)
@@ -297,7 +299,7 @@ def gate_of(**budget: Any) -> tuple[Gate, Callable[..., Upstream]]:
     def upstream(url: str = "http://u", **changes: Any) -> Upstream:
         return Upstream.model_validate({"url": url, "budget": budget} | changes)
 
-    return Gate("u", upstream(), Clock(), Metrics()), upstream
+    return Gate("u", upstream(), Clock(), Metrics(), Pauses()), upstream
 
 
 async def test_who_waits_for_a_turn_gets_it_by_the_new_budget() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pushgate.condition import Terms
 from pushgate.documents.guarding import Doubt
 from pushgate.happenings import (
     Announce,
@@ -22,15 +23,18 @@ from pushgate.happenings import (
     Left,
     Missing,
     News,
+    Paused,
     Poked,
     Poll,
+    Refreshed,
+    Resumed,
     Unchanged,
     WakeAt,
 )
 from pushgate.schedules.activehours import ActiveHours
 from pushgate.schedules.scheduling import FixedRate
 from pushgate.timetable import Moment, Timetable
-from pushgate.topic import Terms, Topic
+from pushgate.topic import Topic
 from pushgate.values import ABSENT
 
 TERMS = Terms(linger=30, stale_after=2, expire=60, confirmations=2)
@@ -561,3 +565,148 @@ def test_a_topic_that_slept_past_closing_time_is_not_polled() -> None:
     terms = replace(TERMS, linger=0)
     topic = play([*script, (Joined(), 100, WakeAt(week), Announce())], active=HOURS, terms=terms)
     assert (topic.state, topic.is_catching_up) == ("paused", False)
+
+
+# An operator has a topic rest. Its last poll was at 10, and the next one would be at 20.
+PAUSED: list[tuple[Any, ...]] = [*LIVE, (SAME, 10, WakeAt(20)), (Paused(), 12, Announce())]
+TURNED_AWAY = Failed("paused", 30.0, was_asked=False)
+
+
+def test_a_topic_that_is_paused_is_not_polled() -> None:
+    """Whatever happens: its time comes, somebody comes, somebody pokes, an operator wants it now after all."""
+    topic = play([*PAUSED, (Due(), 20), (Joined(), 21), (Left(), 22), (Poked(), 23), (Refreshed(), 24), (Paused(), 25)])
+    assert (topic.state, topic.since, topic.next_poll_at) == ("paused", 12, None)
+    assert (topic.next_poll_why, topic.is_paused_by_operator) == ("paused by an operator", True)
+
+
+def test_a_topic_that_is_new_and_paused_waits() -> None:
+    """Whoever comes meanwhile shares its first poll, once there may be one."""
+    topic = play([(Paused(), 0, Announce()), (Joined(), 1), (Due(), 2), (Joined(), 3)])
+    assert (topic.state, topic.is_new) == ("paused", False)
+    assert topic.handle(Resumed(0.5), at(60)) == [WakeAt(60.5), Announce()]
+    assert (topic.state, topic.is_new) == ("cold", True)
+    assert topic.handle(Joined(), at(60.1)) == [ASK], "whoever comes now does not wait for the others' sake"
+
+
+def test_what_was_due_is_polled_when_the_pause_is_over() -> None:
+    """Not at once, because many are resumed together; the interval counts from there."""
+    topic = play([*PAUSED, (Due(), 20), (Resumed(3), 60, WakeAt(63), Announce())])
+    assert (topic.state, topic.next_poll_why) == ("live", "an operator has resumed it")
+    assert topic.handle(Due(), at(63)) == [ASK]
+    assert topic.handle(SAME, at(64)) == [WakeAt(73)]
+
+
+def test_a_short_pause_changes_no_schedule() -> None:
+    """What was not due meanwhile is polled when it would have been."""
+    play([*PAUSED, (Resumed(3), 15, WakeAt(20), Announce()), (Due(), 20, ASK), (SAME, 20, WakeAt(30))])
+
+
+@pytest.mark.parametrize("wish", [Poked(), Refreshed()])
+def test_what_was_asked_for_during_the_pause_is_done_after_it(wish: Any) -> None:
+    """A write may have changed what is polled, so it is due, whatever the schedule says."""
+    play([*PAUSED, (wish, 13), (Resumed(1), 15, WakeAt(16), Announce()), (Due(), 16, ASK), (SAME, 17, WakeAt(26))])
+
+
+def test_an_answer_that_was_under_way_is_taken() -> None:
+    """The upstream has been asked already; what it says is news like any other, and nothing follows it."""
+    topic = play(
+        [*LIVE, (Paused(), 11, Announce()), (Poked(), 11), (answer(2), 12, news(2)), (Resumed(0), 13, ASK, Announce())]
+    )
+    assert topic.confirmed_at == 12
+
+
+def test_what_is_in_doubt_is_not_asked_again_before_the_pause_is_over() -> None:
+    """It is held as long as that takes, and its confirmation is still owed."""
+    play(
+        [
+            *LIVE,
+            (Paused(), 11, Announce()),
+            (answer([], doubt=DOUBT), 12),
+            (Due(), 14),
+            (Resumed(1), 60, WakeAt(61), Announce()),
+            (Due(), 61, ASK_ALL),
+            (answer([], doubt=DOUBT), 61, news([]), WakeAt(71), Announce()),
+        ]
+    )
+
+
+def test_a_poll_that_was_turned_away_is_no_failure() -> None:
+    """It did not take place: nothing is stale for it, and it is made up for."""
+    topic = play([*LIVE, (Paused(), 11, Announce()), (TURNED_AWAY, 11), (Resumed(2), 60, WakeAt(62), Announce())])
+    assert (topic.state, topic.failures, topic.reason) == ("live", 0, None)
+    assert topic.handle(Due(), at(62)) == [ASK]
+
+
+def test_a_poll_may_be_turned_away_when_the_pause_is_over_already() -> None:
+    """Then it is made up for somewhere in its interval, since others are in the same position."""
+    play([*LIVE, (Paused(), 11, Announce()), (Resumed(0), 11, Announce()), (TURNED_AWAY, 11, WakeAt(16))], chance=0.5)
+
+
+@pytest.mark.parametrize(
+    ("script", "state"),
+    [
+        ([*LIVE, (Failed("timeout"), 10, WakeAt(20)), (Due(), 20, ASK), (Failed("timeout"), 20, ANY, ANY)], "stale"),
+        ([(Joined(), 0, ASK), (Missing(1000.0), 0, news(ABSENT), WakeAt(10), Announce())], "gone"),
+        ([(Joined(), 0, ASK), (Failed("timeout"), 0, WakeAt(10))], "cold"),
+    ],
+)
+def test_after_the_pause_a_topic_is_what_it_was(script: list[tuple[Any, ...]], state: str) -> None:
+    """What polls have said still holds; only that none came is over."""
+    topic = Topic(TERMS, Timetable(FixedRate(10, 0, now=0)), now=0)
+    for event, now, *_ in script:
+        topic.handle(event, at(now))
+    assert topic.state == state
+    assert topic.handle(Paused(), at(25)) == [Announce()]
+    assert (topic.state, topic.since) == ("paused", 25)
+    assert Announce() in topic.handle(Resumed(0), at(60))
+    assert topic.state == state
+
+
+def test_a_pause_makes_no_document_better() -> None:
+    """One that was stale for too long when the pause began, or is during it, is not served."""
+    failing = [
+        *LIVE,
+        (Failed("timeout"), 10, WakeAt(20)),
+        (Due(), 20, ASK),
+        (Failed("timeout"), 20, WakeAt(40), Announce()),
+    ]
+    topic = play([*failing, (Paused(), 30, Announce())])
+    assert (topic.is_expired(79), topic.is_expired(80)) == (False, True)
+
+
+def test_what_has_ended_is_not_paused() -> None:
+    """It is polled no more anyway."""
+    topic = play([*LIVE, (replace(SAME, is_last=True), 10, End(1000.0)), (Paused(), 11), (Resumed(0), 12)])
+    assert topic.state == "ended"
+
+
+def test_nobody_listens_to_a_topic_that_is_resumed() -> None:
+    """It sleeps on, and is polled when somebody comes."""
+    script = [*PAUSED, (Left(), 13), (Resumed(0), 60, Announce())]
+    topic = play([*script, (Joined(), 70, ASK)], terms=replace(TERMS, linger=0))
+    assert topic.is_catching_up
+
+
+def test_a_pause_within_a_pause() -> None:
+    """Outside its hours a topic stays paused when the operator's pause is over, and says when they begin."""
+    week = 7 * 86_400.0
+    script = [*LIVE, (SAME, 10, WakeAt(20)), (Paused(), 55, Announce()), (Due(), 60)]
+    topic = play([*script, (Resumed(0), 70, WakeAt(week), Announce())], active=HOURS)
+    assert (topic.state, topic.next_poll_why) == ("paused", "its active hours begin")
+    play([*script, (Poked(), 61), (Resumed(0), 70, ASK, Announce())], active=HOURS)
+
+
+def test_other_terms_do_not_end_a_pause() -> None:
+    """A reload that changes the interval polls nothing that an operator has paused."""
+    topic = play(PAUSED)
+    faster = Timetable(FixedRate(1, 0, now=0))
+    assert topic.revise(TERMS, faster, is_standing=True, at=at(30)) == []
+    assert topic.state == "paused"
+    assert topic.handle(Resumed(0.25), at(40)) == [WakeAt(40.25), Announce()]
+
+
+def test_a_refresh_polls_at_once() -> None:
+    """Also what has no document because polls have been failing; whoever has mended the backend wants to see it."""
+    play([*LIVE, (SAME, 10, WakeAt(20)), (Refreshed(), 12, ASK)])
+    play([(Joined(), 0, ASK), (Failed("connect"), 0, WakeAt(10)), (Poked(), 1), (Refreshed(), 2, ASK)])
+    play([*LIVE, (Refreshed(), 11), (SAME, 12, ASK)])

@@ -22,6 +22,7 @@ from pushgate.config.upstreams import Upstream
 from pushgate.documents.changes import Sealed
 from pushgate.documents.equality import canonical, fingerprint
 from pushgate.errors import NoSuchTopic, Refusal
+from pushgate.happenings import Poked
 from pushgate.hub import Hub
 from pushgate.metrics import Metrics
 from pushgate.poller import Means
@@ -101,7 +102,7 @@ class Scene:
         settled = parent.settlement()
         parent.feed.touch()
         if not parent.feed.topic.is_polling:
-            parent.feed.poke()
+            parent.feed.tell(Poked())
         await settled
 
     def changes(self, route: str) -> int:

@@ -28,6 +28,7 @@ from ..errors import PollError
 from ..feed import Feed
 from ..identity import cookies_of
 from ..metrics import Metrics
+from ..pauses import Pauses
 from ..poller import Means
 from ..routes import Route, TopicName
 from ..store.memory import MemoryStore
@@ -109,7 +110,7 @@ class Trial:
         """Poll the topic, as its schedule says, while the context is open."""
         clock, metrics = self.clock, Metrics()
         async with AsyncExitStack() as stack:
-            gates = {name: Gate(name, each, clock, metrics) for name, each in self.route.upstreams.items()}
+            gates = {name: Gate(name, each, clock, metrics, Pauses()) for name, each in self.route.upstreams.items()}
             http = await stack.enter_async_context(
                 HeardFetch(self.route, clock, gates, self._refreshed, self._heard, self._added)
             )

@@ -22,6 +22,7 @@ from ..clock import Clock
 from ..config.upstreams import Upstream
 from ..errors import PollError
 from ..metrics import Metrics
+from ..pauses import Pauses
 from ..tools.probing import Asked, Pace, Sample
 from ..tools.probing.asked import content_type
 from ..values import UpstreamRequest, Validators
@@ -109,7 +110,7 @@ async def poll(asked: Asked, watch: Watch) -> None:
 async def _connect(asked: Asked, clock: Clock, stack: AsyncExitStack) -> Ask:
     """Return what asks once: the gateway's own client, with the manners of an upstream that has no configuration."""
     upstream = Upstream(url=asked.origin)
-    gate = Gate(asked.name, upstream, clock, Metrics())
+    gate = Gate(asked.name, upstream, clock, Metrics(), Pauses())
     fetch = await stack.enter_async_context(
         HttpFetch({asked.name: upstream}, clock, gates={asked.name: gate}, refreshed=lambda _name, _ok: None)
     )

@@ -238,5 +238,7 @@ def remedy(reason: PollFailureReason, *, upstream: str) -> str:
             return "the upstream says itself that it failed: see the decoded answer above"
         case "budget":
             return f"{here}.budget is used up, or the upstream asked for a rest: wait, or raise it"
+        case "paused":
+            return f"an operator has paused it: pushgate resume --upstream {upstream}"
         case _:
             assert_never(reason)

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from aiohttp import web
 
-from ...documents.changes import encode
 from ...errors import BadRequest
 from .operators import Operators
+from .orders import controls_of, only, tell
 
 _CONTROLS = ("subject", "auth", "issuer")
 
@@ -33,24 +33,10 @@ class DisconnectSwitch:
     async def answer(self, request: web.BaseRequest) -> web.Response:
         """Obey; raises Refusal."""
         if request.method != "POST":
-            return web.Response(status=405, text="POST only\n", headers={"Allow": "POST"})
+            return only("POST")
         self._operators.check_operator(request)
-        controls = _controls(request)
+        controls = controls_of(request, _CONTROLS)
+        if "subject" not in controls:
+            raise BadRequest("subject: is missing")
         ended = self._disconnect(controls["subject"], auth=controls.get("auth"), issuer=controls.get("issuer"))
-        body, headers = encode({"disconnected": ended}), {"Cache-Control": "no-store"}
-        return web.Response(body=body, content_type="application/json", headers=headers)
-
-
-def _controls(request: web.BaseRequest) -> dict[str, str]:
-    """Return whom to disconnect; raises BadRequest, also for what is not known: it may be meant to spare some."""
-    query = request.query
-    for name in query:
-        if name not in _CONTROLS:
-            raise BadRequest(f"{name}: is not known here; there are subject, auth and issuer")
-        if len(query.getall(name)) > 1:
-            raise BadRequest(f"{name}: is given twice; ask once for each")
-        if not query[name]:
-            raise BadRequest(f"{name}: is empty")
-    if "subject" not in query:
-        raise BadRequest("subject: is missing")
-    return dict(query)
+        return tell({"disconnected": ended})

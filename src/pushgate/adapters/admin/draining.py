@@ -11,10 +11,8 @@ from collections.abc import Callable
 from aiohttp import web
 
 from ...departures import Departures
-from ...documents.changes import encode
 from .operators import Operators
-
-METHODS = ("GET", "HEAD", "POST", "DELETE")
+from .orders import only, tell
 
 
 class DrainSwitch:
@@ -42,13 +40,8 @@ class DrainSwitch:
                     return self._tell(200)
                 return web.Response(status=409, text="the process has been told to end, which cannot be undone\n")
             case _:
-                return web.Response(status=405, text="read, POST or DELETE\n", headers={"Allow": ", ".join(METHODS)})
+                return only("GET", "HEAD", "POST", "DELETE")
 
     def _tell(self, status: int) -> web.Response:
         told = {"draining": self._departures.is_draining, "connections": self._departures.connections}
-        return web.Response(
-            status=status,
-            body=encode(told),
-            content_type="application/json",
-            headers={"Cache-Control": "no-store"},
-        )
+        return tell(told, status=status)

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from ...documents.changes import encode
 from ...errors import ConfigError
 from .operators import Operators
+from .orders import only, tell
 
 Reload = Callable[[], Awaitable[Mapping[str, int]]]
 
@@ -27,13 +27,13 @@ class ReloadSwitch:
     async def answer(self, request: web.BaseRequest) -> web.Response:
         """Obey; raises Refusal."""
         if request.method != "POST":
-            return web.Response(status=405, text="POST only\n", headers={"Allow": "POST"})
+            return only("POST")
         self._operators.check_operator(request)
         try:
             tally = await self._reload()
         except ConfigError as error:
             return _refused(error)
-        return _answer(200, {"topics": tally}, "application/json")
+        return tell({"topics": tally})
 
 
 def _refused(error: ConfigError) -> web.Response:
@@ -47,9 +47,4 @@ def _refused(error: ConfigError) -> web.Response:
         "detail": str(error),
         "problems": problems,
     }
-    return _answer(422, said, "application/problem+json")
-
-
-def _answer(status: int, said: object, content_type: str) -> web.Response:
-    headers = {"Cache-Control": "no-store"}
-    return web.Response(status=status, body=encode(said), content_type=content_type, headers=headers)
+    return tell(said, status=422, content_type="application/problem+json")

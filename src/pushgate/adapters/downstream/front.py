@@ -77,6 +77,10 @@ class Front:
         self._poking.revise(config.server, entries)
         self._passage.revise(config, entries)
 
+    def resolve(self, topic: str) -> Target:
+        """Return where a topic leads that is named as on shared connections; raises Refusal."""
+        return self._desk.host.resolve(topic)
+
     def serve_on(self, server: web.Server) -> None:
         """Have the requests behind those that were taken over read by this one."""
         self._serving.server = server

@@ -15,7 +15,7 @@ from aiohttp import HttpVersion11, web
 
 from ...channel import Channel
 from ...clock import Clock
-from ...errors import Refusal
+from ...errors import Paused, Refusal
 from ...hub import Hub
 from ...negotiation import Ask
 from ...values import State
@@ -23,7 +23,7 @@ from ...wire import long_poll_body
 from .door import Door
 from .recognition import Recognition, without_cursor, words_of
 from .replies import JSON, Reply, Written, mention, refusal_reply, topic_fields, whole
-from .short_poll import document_reply
+from .short_poll import PAUSED, document_reply
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -68,6 +68,8 @@ class Question:
         channel, ask = self.channel, self.ask
         fields = topic_fields(channel) | {"Cache-Control": "no-store"}
         if not channel.has_document:
+            if channel.feed.topic.is_paused_by_operator:
+                raise Paused(PAUSED, headers={"Pushgate-State": channel.state})
             if not is_over:
                 return None
             return Reply(204, fields | ({"Pushgate-Cursor": ask.cursor} if ask.cursor else {}))

@@ -7,11 +7,13 @@ from __future__ import annotations
 import asyncio
 
 from ...channel import Channel
-from ...errors import Refusal, TopicGone, UpstreamFailed, UpstreamTimedOut
+from ...errors import Paused, Refusal, TopicGone, UpstreamFailed, UpstreamTimedOut
 from ...ledger import Mention
 from ...negotiation import Ask
 from ...values import ABSENT
 from .replies import JSON, Reply, topic_fields, whole
+
+PAUSED = "an operator has paused this, and there is no document to show"
 
 
 async def settle(*channels: Channel, timeout: float) -> bool:
@@ -53,6 +55,8 @@ def refusal_for(channel: Channel, *, now: float) -> Refusal | None:
         if latest.document is ABSENT:
             return TopicGone("the upstream says that this does not exist", headers=state)
         return None
+    if channel.feed.topic.is_paused_by_operator:
+        return Paused(PAUSED, headers=state)
     wait = max(1.0, (status.next_poll_at or now) - now)
     if status.reason == "timeout" or status.reason is None:
         return UpstreamTimedOut("the upstream did not answer in time", retry_after=wait, headers=state)

@@ -20,6 +20,7 @@ from ...answers import NO_VALIDATORS, Answer
 from ...errors import (
     OriginForbidden,
     Overloaded,
+    Paused,
     PollError,
     Refusal,
     UpstreamFailed,
@@ -69,7 +70,7 @@ class Written:
                     await _published(channel, number)
         except TimeoutError:
             return False
-        return all(number is not None or channel.state != "ended" for channel, number in self.awaited.items())
+        return all(number is not None or channel.is_current for channel, number in self.awaited.items())
 
 
 class Writer:
@@ -167,6 +168,8 @@ def check_origin(request: web.BaseRequest, *, is_allowed: bool) -> None:
 def failure_of(error: PollError) -> Refusal:
     """Return why there is no answer. Only what was never sent may be sent again, so only then it is said when."""
     retry_after = None if error.asked else error.retry_after or 1.0
+    if error.reason == "paused" and not error.asked:
+        return Paused(f"{error.detail}; nothing was sent")
     end = "it may have done it all the same" if error.asked else "nothing was sent"
     if error.reason == "timeout":
         return UpstreamTimedOut(f"the upstream did not answer in time; {end}", retry_after=retry_after)

@@ -7,25 +7,28 @@ Rule 2: who waits stands in one queue, first come, first served. A topic has at 
 between topics: none gets a second turn before everybody who waits has had one.
 Rule 3: nobody waits for an upstream that wants or has to be left alone (``Retry-After``, an empty quota, an open
 breaker): the poll ends without a request, and is told when to come back.
-Rule 4: nothing between looking and taking a turn awaits, so no two requests take the same one.
+Rule 4: while an operator has paused the upstream nobody gets through, and nobody waits.
+Rule 5: nothing between looking and taking a turn awaits, so no two requests take the same one.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
 
 import structlog
 
 from ...answers import Answer
-from ...budgeting import UPSTREAM_FAILURES, Breaker, BreakerState, Limiter
+from ...budgeting import UPSTREAM_FAILURES, Breaker, BreakerState
 from ...clock import Clock
 from ...config.upstreams import Upstream
 from ...errors import PollError, PollFailureReason
 from ...metrics import Metrics
+from ...pauses import Pauses
 from ...quantities import duration_text
 from ...schedules.scheduling import clamp_retry_after
-from .turns import Hold, Turn
+from .turns import Hold, Turn, breaker_of, limiter_of, paused
 
 log = structlog.get_logger()
 
@@ -44,15 +47,16 @@ _Waiter = asyncio.Future[None]
 class Gate:
     """The gate of one upstream, shared by all routes that poll it."""
 
-    def __init__(self, name: str, upstream: Upstream, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, name: str, upstream: Upstream, clock: Clock, metrics: Metrics, pauses: Pauses) -> None:
         self.name = name
         self.is_up: bool | None = None  # as the latest poll found it; None before the first
         self.quota: int | None = None  # what the upstream last said is left of its own limit
         self._clock = clock
         self._metrics = metrics
+        self._pauses = pauses
         self._upstream = upstream
-        self._limiter = _limiter(upstream)
-        self._breaker = _breaker(upstream)
+        self._limiter = limiter_of(upstream)
+        self._breaker = breaker_of(upstream)
         self._under_way = 0
         self._queue: dict[_Waiter, object] = {}  # with the trial that each belongs to
         self._timer: asyncio.TimerHandle | None = None
@@ -74,9 +78,9 @@ class Gate:
         """Go by another configuration of the same backend; who waits keeps the place, what is the same counts on."""
         before, self._upstream = self._upstream, upstream
         if (upstream.budget.rate, upstream.budget.burst) != (before.budget.rate, before.budget.burst):
-            self._limiter = _limiter(upstream)
+            self._limiter = limiter_of(upstream)
         if upstream.breaker != before.breaker:
-            self._breaker, self._trial = _breaker(upstream), None
+            self._breaker, self._trial = breaker_of(upstream), None
         self._configure()
         self._pump()
 
@@ -117,6 +121,14 @@ class Gate:
         self.is_up = failure is None
         if self._breaker is not None:
             self._judge(self._breaker, failure)
+
+    def check_open(self) -> None:
+        if self.name in self._pauses.upstreams:
+            raise paused(self.name)
+
+    def turn_away(self) -> None:
+        """Refuse everybody who waits: an operator has paused the upstream."""
+        self._send_away(lambda: paused(self.name))
 
     # The queue.
 
@@ -225,7 +237,7 @@ class Gate:
             return
         log.info("upstream.held", upstream=self.name, why=why, seconds=round(until - now, 3))
         self._hold = Hold(until, reason, why)
-        self._send_away(now)
+        self._send_away(lambda: self._refusal(now))
 
     def _refusal(self, now: float) -> PollError | None:
         """Say why nobody may ask now, and when to come back; None if it is only a matter of turns."""
@@ -240,11 +252,11 @@ class Gate:
         later = wait * (1 + RETURN_SPREAD * self._clock.chance())
         return PollError(reason, detail, retry_after=later, asked=False)
 
-    def _send_away(self, now: float) -> None:
+    def _send_away(self, refuse: Callable[[], PollError | None]) -> None:
         """Refuse everybody who waits, each with a moment of their own to come back."""
         waiting, self._queue = self._queue, {}
         for waiter in waiting:
-            refusal = self._refusal(now)
+            refusal = refuse()
             assert refusal is not None, "the upstream is left alone"
             if not waiter.done():
                 waiter.set_exception(refusal)
@@ -283,15 +295,6 @@ class Gate:
         self._trial = None
         log.warning("breaker.turned", upstream=self.name, state=state, reason=failure)
         if state == "open":
-            self._send_away(now)
+            self._send_away(lambda: self._refusal(now))
         else:
             self._pump()
-
-
-def _limiter(upstream: Upstream) -> Limiter:
-    return Limiter(upstream.budget.rate, burst=upstream.budget.burst)
-
-
-def _breaker(upstream: Upstream) -> Breaker | None:
-    breaker = upstream.breaker
-    return None if breaker is None else Breaker(failures=breaker.failures, cooldown=breaker.cooldown)

@@ -45,6 +45,9 @@ class Gate(Protocol):
     def turn(self) -> AbstractAsyncContextManager[None]:
         """Wait until a request may go out; the exchange is over when the context is. Raises PollError(``budget``)."""
 
+    def check_open(self) -> None:
+        """Raise PollError(``paused``) while an operator wants no request at all, also such as take no turn."""
+
     def heard(self, answer: Answer) -> None:
         """Hear every answer: what it says about quotas and waiting is meant for the whole upstream."""
 
@@ -54,6 +57,9 @@ class OpenGate:
 
     def turn(self) -> AbstractAsyncContextManager[None]:
         return nullcontext()
+
+    def check_open(self) -> None:
+        pass
 
     def heard(self, answer: Answer) -> None:
         pass
@@ -145,7 +151,12 @@ class Exchange:
         return await self._ask_foreign(request, self._gate)
 
     async def third_party(self, request: UpstreamRequest) -> Reply:
-        """Ask who is no part of the upstream, such as a token server: neither its budget nor its quota is concerned."""
+        """
+        Ask who is no part of the upstream, such as a token server: neither its budget nor its quota is concerned.
+
+        While the upstream is paused there is nothing to ask for.
+        """
+        self._gate.check_open()
         return await self._ask_foreign(request, OPEN)
 
     async def _ask_foreign(self, request: UpstreamRequest, gate: Gate) -> Reply:

@@ -153,6 +153,7 @@ class Line:
         ``is_signed``: as who pushgate is there, and in its turn; otherwise the request is the client's own affair.
         """
         if not is_signed:
+            self.gate.check_open()
             return await self._exchange.open(request, body.once())
         handing = Handing(self._exchange, self.gate, self._clock, body)
         return await handing.on(request, self._credentials)

@@ -48,6 +48,8 @@ class Renewal:
             try:
                 await renew()
             except PollError as error:
+                if error.reason == "paused":  # nobody was asked, so nothing was refused
+                    raise
                 self._attempts += 1
                 self._heard(False)
                 self._hold(error)
