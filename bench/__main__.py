@@ -28,6 +28,7 @@ from . import (
     memory,
     poll,
     report,
+    scrape,
     slow,
     staleness,
     stall,
@@ -85,6 +86,7 @@ BENCHES: dict[str, tuple[object, Callable[[Setting], Iterable[Finding]]]] = {
         twin,
         lambda s: twin.measure(s.folder, clients=min(3000, s.connections), seconds=s.seconds, rounds=s.rounds),
     ),
+    "scrape": (scrape, lambda s: scrape.measure(s.folder, clients=s.connections // 2, rounds=s.rounds)),
     "worth": (worth, lambda s: worth.measure()),
     "poll": (poll, lambda s: poll.measure(seconds=min(2.0, s.seconds), rounds=s.rounds)),
     "topics": (topics, lambda s: topics.measure(rounds=s.rounds)),
@@ -95,7 +97,7 @@ BENCHES: dict[str, tuple[object, Callable[[Setting], Iterable[Finding]]]] = {
 }
 
 # Those that need the load generator.
-COMPILED = ("fanout", "longpoll", "memory", "accept", "storm", "slow", "fairness", "twin")
+COMPILED = ("fanout", "longpoll", "memory", "accept", "storm", "slow", "fairness", "twin", "scrape")
 
 
 def main() -> None:

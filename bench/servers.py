@@ -97,6 +97,7 @@ class Server:
     pid: int
     publish: Callable[[int], None]
     long_poll: LongPoll | None = None
+    admin_port: int = 0  # pushgate's; nobody else has one
 
     def cpu(self) -> float:
         """Return the CPU seconds that its processes have used so far."""
@@ -135,7 +136,7 @@ def pushgate(*, connections: int, every: float = POLL_INTERVAL) -> Iterator[Serv
         def publish(size: int) -> None:
             post(backend_port, f"/go/1/{size}", b"")
 
-        yield Server("pushgate", port, "/events", pid, publish, PUSHGATE_POLL)
+        yield Server("pushgate", port, "/events", pid, publish, PUSHGATE_POLL, admin_port)
 
 
 @contextmanager

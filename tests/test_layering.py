@@ -60,6 +60,7 @@ PURE = [
 SHELL = [
     "clock",
     "alarms",
+    "footprint",
     "exposition",
     "metrics",
     "logs",

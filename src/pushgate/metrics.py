@@ -17,13 +17,13 @@ from prometheus_client import (
     GCCollector,
     Histogram,
     PlatformCollector,
-    ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
 
 from . import __version__
 from .exposition import Gauges, Ledgers, Sample, Sighting, Topics, Upstreams, WatchedUpstream
+from .footprint import Footprint
 from .ledger import Ledger
 from .values import Transport
 
@@ -48,7 +48,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        self._registry.register(Footprint())
+        for collector in (PlatformCollector, GCCollector):
             collector(registry=self._registry)
         self._ledgers: dict[str, Ledger] = {}
         self._registry.register(Ledgers(self._ledgers))
@@ -73,6 +74,11 @@ class Metrics:
         if route not in self._ledgers:
             self._ledgers[route] = Ledger(route)
         return self._ledgers[route]
+
+    def open_ledgers(self, routes: Iterable[str]) -> None:
+        """Show these routes from now on, whether or not anything happens there."""
+        for route in routes:
+            self.ledger(route)
 
     def _show_polls(self) -> None:
         counter, histogram = self._counter, self._histogram

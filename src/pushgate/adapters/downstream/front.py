@@ -69,6 +69,7 @@ class Front:
         config, entries = generation.config, generation.entries.values()
         self._settings = config.server
         self._below = f"{config.server.base_path}{config.server.prefix}"
+        self._metrics.open_ledgers(generation.entries)
         self._lobby.revise(config.server, entries)
         self._serving.polls.forget()
         self._desk.host.router = generation.router
