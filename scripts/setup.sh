@@ -31,7 +31,7 @@ stamp() { # STAMP KEY
 }
 
 # What the tests start by themselves, on ports of their own, and Debian would run as a service from its installation on.
-daemons="haproxy monit netdata nginx supervisor"
+daemons="haproxy monit netdata nginx prometheus supervisor"
 policy=/usr/sbin/policy-rc.d # asked by invoke-rc.d(8), and by systemd's counterpart, before they start anything
 
 refuse_starts() { # until allow_starts; a policy that is there already is somebody's decision
@@ -189,7 +189,7 @@ for purpose in "$@"; do
     backends)
       want debian-backends 'the tests in tests/integration that poll them, or stand behind them, will be skipped' \
         /usr/sbin/haproxy=haproxy /usr/sbin/nginx=nginx /usr/bin/supervisord=supervisor \
-        /usr/bin/monit=monit /usr/sbin/netdata=netdata-core
+        /usr/bin/monit=monit /usr/sbin/netdata=netdata-core /usr/bin/prometheus=prometheus
       ;;
     chart)
       want debian-systemd 'the test of the systemd unit will be skipped' systemd-analyze=systemd
