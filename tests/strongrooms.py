@@ -57,6 +57,7 @@ class Strongroom:
             "htpasswd": f"ada:{markers.know('a hash of a password', hashed)}\n",
             "poke": f"{self.poke}\n",
             "bolt": f"{markers('a key from a file')}\n",
+            "customer": markers("what a file brought to a harmless place"),
             "body": f"<pin>{markers('a body file')}</pin>",
             "tls.crt": certificate,
             "tls.key": markers.know_file("a private key", key),
@@ -133,11 +134,17 @@ KINDS = ["basic", "digest", "bearer", "header", "query", "oauth2", "login", "ses
 def routes(markers: Markers) -> dict[str, Any]:
     """Return one for each upstream, for each place of a request, and for each thing that clients show."""
     headers, query = {"Authorization": f"Bearer {markers('a header of a request')}"}, {"api_key": markers("a query")}
+    brought = "${file:customer}"
     asked = {
         "asked": {"headers": headers, "query": query, "form": {"password": markers("a form")}},
         "told": {"body": {"login": {"token": markers("a JSON body"), "list": [{"secret": markers("a deep body")}]}}},
         "texted": {"body": f"user=ada&password={markers('a text body')}"},
         "filed": {"body_file": "body"},
+        "known": {
+            "headers": {"X-Of": brought},
+            "query": {"of": brought, "by": f"a {brought}"},
+            "body": {"of": brought},
+        },
     }
     own = {"upstream": "plain", "auth": ENTRIES, "key": "id"}
     write = {

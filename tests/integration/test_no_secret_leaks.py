@@ -33,9 +33,9 @@ PUSHGATE = Path(sys.executable).parent / "pushgate"
 TRIED: dict[Mode, list[str]] = {
     "good": ["/oauth2"],
     "500": ["/basic", "/digest", "/query", "/oauth2", "/login", "/session", "/plain", "/egress", "/told"],
-    "confesses": ["/oauth2", "/login", "/texted"],
+    "confesses": ["/oauth2", "/login", "/texted", "/known"],
 }
-TOPICS = [f"/{kind}" for kind in [*KINDS, "asked", "told", "texted", "filed"]]
+TOPICS = [f"/{kind}" for kind in [*KINDS, "asked", "told", "texted", "filed", "known"]]
 
 
 @pytest.mark.timeout(120)

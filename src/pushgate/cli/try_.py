@@ -57,6 +57,7 @@ def try_(
     import asyncio
 
     from ..clock import Clock
+    from ..config import brought
     from ..errors import Refusal
     from ..logs import configure
     from ..tools.redaction import Veil, secrets_of
@@ -71,7 +72,8 @@ def try_(
         print(f"{topic}: {refusal} ({refusal.status} {refusal.code})", file=sys.stderr)
         raise typer.Exit(2) from None
     configure(Clock().now, level="error")  # the rest is told anyway
-    veil = Veil([*secrets_of(config), *(value for _, value in target.topic.identity.headers), *_secrets(caller)])
+    forwarded = (value for _, value in target.topic.identity.headers)
+    veil = Veil([*secrets_of(config), *brought(config), *forwarded, *_secrets(caller)])
     printer = _Printer(target, veil, output, watches=watch)
     try:
         with asyncio.Runner() as runner:

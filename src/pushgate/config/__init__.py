@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .gateway import Gateway
     from .loader import load, parse, warnings
-    from .output import effective, json_schema, to_yaml
+    from .output import brought, effective, json_schema, to_yaml
     from .routes import Route, View
     from .server import Server
     from .upstreams import Upstream
 
 _HOMES = {
     **dict.fromkeys(["load", "parse", "warnings"], "loader"),
-    **dict.fromkeys(["effective", "json_schema", "to_yaml"], "output"),
+    **dict.fromkeys(["brought", "effective", "json_schema", "to_yaml"], "output"),
     **dict.fromkeys(["Route", "View"], "routes"),
     "Gateway": "gateway",
     "Server": "server",
@@ -36,6 +36,7 @@ __all__ = [
     "Server",
     "Upstream",
     "View",
+    "brought",
     "effective",
     "json_schema",
     "load",

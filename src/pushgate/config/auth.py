@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema, model_validator
 
 from .addresses import FieldName, FieldValue, SentField, Url
-from .scalars import REDACTED, Duration, OptionalSecret, Period, ReadableFile, Text, text_of
+from .hidden import REDACTED
+from .scalars import Duration, OptionalSecret, Period, ReadableFile, Text, text_of
 from .section import EMPTY, Names, OneOrMore, Section, demand_one, misplaced
 from .signatures import (
     OF_PUBLIC_KEYS,

@@ -14,6 +14,7 @@ from .report import Report
 from .routes import Route, RouteOrView, View
 from .section import EMPTY, Section
 from .server import MemoryStore, Server, Store
+from .tree import Mapping
 from .upstreams import Upstream
 
 
@@ -54,6 +55,11 @@ class Gateway(Section):
         """Where everything stands in the file; only a Gateway that was loaded from one has it."""
         assert self._origin is not None, "made without a file"
         return self._origin
+
+    @property
+    def tree(self) -> Mapping | None:
+        """What the file says; None if there is none."""
+        return None if self._origin is None else self._origin.tree
 
     def remember(self, origin: Report) -> None:
         """Keep the places in the file for what is said later; the only thing about a Gateway that is ever set."""

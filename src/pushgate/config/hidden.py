@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import AfterValidator, PlainSerializer
-
-from .scalars import REDACTED
-
-Value = TypeVar("Value")
+REDACTED = "••••"
 
 _NAMES = r"authorization|cookie|key|token|secret|passw|passphrase|pwd|credential|session|signature"
 _CREDENTIAL = re.compile(rf"{_NAMES}|(?:^|[-_])(?:auth|pass)(?:$|[-_])", re.IGNORECASE)
@@ -27,6 +23,28 @@ class Hidden(str):
 
     def __repr__(self) -> str:
         return REDACTED
+
+
+class Brought(Hidden):
+    """Text of gateway.yaml that files have a part in (``${file:…}``); ``parts``: what they brought."""
+
+    __slots__ = ("parts",)
+
+    parts: tuple[str, ...]
+
+    @classmethod
+    def by(cls, text: str, parts: Iterable[str]) -> Brought:
+        brought = cls(text)
+        brought.parts = (*parts,)
+        return brought
+
+    @property
+    def shown(self) -> str:
+        """Itself without them."""
+        text = str(self)
+        for part in filter(None, self.parts):
+            text = text.replace(part, REDACTED)
+        return text
 
 
 def is_credential(name: str) -> bool:
@@ -94,7 +112,3 @@ def redact_url(url: str) -> str:
     place = parts.netloc.rpartition("@")
     netloc = f"{REDACTED}@{place[2]}" if place[1] else parts.netloc
     return urlunsplit(parts._replace(netloc=netloc, query=REDACTED if parts.query else ""))
-
-
-# A mapping (of headers, query parameters, form fields, …) whose credentials are hidden.
-WithCredentials = Annotated[Value, AfterValidator(hide_credentials), PlainSerializer(redact, when_used="json")]

@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
 
+from .hidden import Brought
+
 MAX_FILE_BYTES = 1_000_000
 
 # So much of a file is looked at to see whether it has changed.
@@ -52,8 +54,21 @@ class Interpolation:
         self._brought: dict[str, str] = {}
 
     def __call__(self, text: str) -> str:
-        """Return the text with all expressions replaced; raises ValueError with a message for the user."""
-        return _EXPRESSION.sub(self._replace, text)
+        """
+        Return the text with all expressions replaced; raises ValueError with a message for the user.
+
+        It is Brought if a file has a part in it: that is nobody's business, whatever it is for.
+        """
+        parts: list[str] = []
+
+        def replace(match: re.Match[str]) -> str:
+            value = self._replace(match)
+            if _is_file(match):
+                parts.append(value)
+            return value
+
+        whole = _EXPRESSION.sub(replace, text)
+        return Brought.by(whole, parts) if parts else whole
 
     def hide(self, message: str) -> str:
         """Put the expression back where a message repeats what came from the environment or a file."""
@@ -67,7 +82,7 @@ class Interpolation:
         expression = match[1]
         if not match[2]:
             raise ValueError("`${` has no `}`; write `$${` for a literal `${`")
-        if expression.startswith("file:"):
+        if _is_file(match):
             return self._remember(expression, self._read(expression.removeprefix("file:")))
         return self._variable(expression)
 
@@ -105,3 +120,7 @@ class Interpolation:
         if len(value) >= _SECRET_LENGTH:
             self._brought[value] = f"${{{expression}}}"
         return value
+
+
+def _is_file(match: re.Match[str]) -> bool:
+    return match[1] is not None and match[1].startswith("file:")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
 from .gateway import Gateway
+from .hidden import REDACTED, Brought
 from .routes import Route
 from .section import Section, defaults_of
 from .source import scalar_of
+from .tree import Leaf, Mapping, Node, Sequence, leaves
 
 
 class _Dumper(yaml.SafeDumper):
@@ -26,7 +29,47 @@ _Dumper.add_representer(str, _Dumper.represent_text)
 def effective(gateway: Gateway) -> dict[str, Any]:
     """Return all values in force, defaults included and secrets redacted, as YAML can write and pushgate can read."""
     written: dict[str, Any] = gateway.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return written
+    return written if gateway.tree is None else _veiled(written, gateway.tree)
+
+
+def brought(gateway: Gateway) -> Iterator[str]:
+    """Yield what files brought to values (``${file:…}``)."""
+    if gateway.tree is not None:
+        for text in _brought(gateway.tree):
+            yield from text.parts
+
+
+def _veiled(shown: Any, node: Node) -> Any:
+    """Hide in values what files brought; ``node``: what the values were made of."""
+    match shown, node:
+        case dict(), Mapping(entries=entries):
+            names = {name: name.shown for name in entries if isinstance(name, Brought)}
+            return {
+                names.get(name, name): _veiled(value, entries[name].node) if name in entries else value
+                for name, value in shown.items()
+            }
+        case list(), Sequence(items=items) if len(items) == len(shown):
+            return [_veiled(value, item) for value, item in zip(shown, items, strict=True)]
+    for text in _brought(node):
+        shown = _hidden(shown, text)
+    return shown
+
+
+def _brought(node: Node) -> Iterator[Brought]:
+    for _, leaf in leaves(node):
+        if isinstance(leaf, Leaf) and isinstance(leaf.value, Brought):
+            yield leaf.value
+
+
+def _hidden(shown: Any, text: Brought) -> Any:
+    """Hide what was made of a text: the part that a file brought, or all of it if it is written otherwise now."""
+    match shown:
+        case dict():
+            return {name: _hidden(value, text) for name, value in shown.items()}
+        case list():
+            return [_hidden(value, text) for value in shown]
+        case _:
+            return text.shown if shown == text else REDACTED
 
 
 def to_yaml(gateway: Gateway) -> str:

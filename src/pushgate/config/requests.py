@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, model_validator
 
 from .addresses import Headers, HttpPath, Query
-from .hidden import WithCredentials, hide_text
-from .scalars import ReadableFile, Text
+from .hidden import hide_text
+from .scalars import ReadableFile, Text, WithCredentials
 from .section import EMPTY, Section, given, misplaced, refuse_both
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]

@@ -12,14 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, PlainSerializer, SecretStr, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr, ValidationInfo, WithJsonSchema
 
 from .. import quantities
 from ..quantities import Rate
+from .hidden import REDACTED, hide_credentials, redact
 
 Read = TypeVar("Read")
+Value = TypeVar("Value")
 
-REDACTED = "••••"
 OFF = "off"
 
 _INTERPOLATED = {"type": "string", "pattern": r"\$\{"}
@@ -201,3 +202,6 @@ OptionalSecret = Annotated[
     _written(lambda value: REDACTED),
     _schema("secret", "${TOKEN:-}"),
 ]
+
+# A mapping (of headers, query parameters, form fields, …) whose credentials are hidden.
+WithCredentials = Annotated[Value, AfterValidator(hide_credentials), PlainSerializer(redact, when_used="json")]

@@ -16,9 +16,9 @@ from pydantic import (
 
 from ..quantities import Rate, duration_text
 from .addresses import Address, BasePath, Listen, Network, Origin, Prefix, RedisUrl
+from .hidden import REDACTED
 from .scalars import (
     OFF,
-    REDACTED,
     AllowedOrOff,
     Count,
     Duration,

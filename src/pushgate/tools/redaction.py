@@ -20,8 +20,7 @@ import msgspec
 from pydantic import BaseModel, SecretStr
 
 from ..config.credentials import BasicCredentials, texts_of
-from ..config.hidden import Hidden, hide_credentials, is_credential, redact
-from ..config.scalars import REDACTED
+from ..config.hidden import REDACTED, Hidden, hide_credentials, is_credential, redact
 from .narration import CUT
 
 # Shorter ones would hide half of what is shown, and are no secrets.

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from pushgate import config
+from pushgate.config.auth import ApiKeyAuth
 from pushgate.config.credentials import BasicCredentials
 from pushgate.config.gateway import Gateway
 from pushgate.errors import ConfigError
+from pushgate.routes import Route
+from pushgate.values import Caller
+from pushgate.writes import Sent
 
 SECRETS = {
     "HEADER": "hdr-hunter2",
@@ -155,3 +159,69 @@ def test_what_a_login_sends_is_secret_whatever_it_is_called() -> None:
         "/text": "••••",
         "/graphql": "{ keys tokens { id } }",
     }
+
+
+def test_what_a_file_brought_is_shown_under_no_name(tmp_path: Path) -> None:
+    """However harmless, and whatever it is a part of; in values and in keys, in lists and alone."""
+    for name in ("key", "id"):
+        (tmp_path / name).write_text(f"{name}-hunter2\n")
+    (tmp_path / "seven").write_text("7")
+    gateway = config.parse(
+        """
+version: 1
+upstreams:
+  u: {url: "https://u.example/${file:key}/api", headers: {X-Of: "${file:key}", User-Agent: "us ${file:id} (${USER})"}}
+auth:
+  partners: {kind: api_key, keys: [{name: acme, key: a-key-of-acme-1, claims: {of: ["${file:id}", x]}}]}
+defaults: {description: "${file:key}", auth: partners, select: "rows[?id == '${file:id}']", ignore: "/${file:key}/at"}
+routes:
+  /a/{c}: {upstream: u, params: {c: ["${file:id}", b]}, request: {query: {customer: "${file:id}", "${file:id}": "x"}}}
+  /b: {upstream: u, request: {method: POST, body: {of: ["${file:id}"]}}, poll: {every: "${file:seven}000ms"}}
+  /c: {upstream: u, request: {method: POST, body: "<of>${file:id}</of>"}, guards: {confirmations: "${file:seven}"}}
+""",
+        file="gateway.yaml",
+        environ={"USER": "me"},
+        base=tmp_path,
+    )
+    for shown in (config.to_yaml(gateway), json.dumps(config.effective(gateway)), repr(gateway.tree)):
+        assert "hunter2" not in shown
+    shown = config.effective(gateway)
+    assert shown["upstreams"]["u"]["url"] == "https://u.example/••••/api"
+    assert shown["upstreams"]["u"]["headers"] == {"X-Of": "••••", "User-Agent": "us •••• (me)"}
+    assert shown["auth"]["partners"]["keys"][0]["claims"] == {"of": ["••••", "x"]}
+    a, b, c = (shown["routes"][path] for path in ("/a/{c}", "/b", "/c"))
+    assert (a["description"], a["select"], a["ignore"]) == ("••••", "rows[?id == '••••']", ["/••••/at"])
+    assert (a["params"], a["request"]["query"]) == ({"c": ["••••", "b"]}, {"customer": "••••", "••••": "x"})
+    assert (b["request"]["body"], b["poll"]["every"]) == ({"of": ["••••"]}, "••••")
+    assert (c["request"]["body"], c["guards"]["confirmations"]) == ("••••", "••••")
+    assert {*config.brought(gateway)} == {"key-hunter2", "id-hunter2", "7"}
+
+
+def test_what_a_file_brought_is_used_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "id").write_text("id-hunter2")
+    gateway = config.parse(
+        """
+version: 1
+upstreams: {u: {url: "https://u.example"}}
+auth: {partners: {kind: api_key, keys: [{name: acme, key: a-key-of-acme-1, claims: {of: ["${file:id}"]}}]}}
+routes:
+  /a:
+    upstream: u
+    auth: partners
+    request: {method: POST, body: {of: "${file:id}"}}
+    write: {PUT: {body: {of: "${file:id}", is: "{data.x}"}}}
+""",
+        file="gateway.yaml",
+        environ={},
+        base=tmp_path,
+    )
+    auth = gateway.auth["partners"]
+    assert isinstance(auth, ApiKeyAuth)
+    assert auth.keys[0].claims == {"of": ("id-hunter2",)}
+    made = Route("/a", gateway.routes["/a"], gateway.upstreams)
+    name = made.topic({}, {}, Caller())
+    assert made.request(name).body == b'{"of":"id-hunter2"}'
+    assert (
+        made.order("PUT", name, Caller(), Sent(b'{"x":1}', "application/json")).request.body
+        == b'{"of":"id-hunter2","is":"1"}'
+    )
