@@ -78,9 +78,7 @@ class Changeover:
         self.front.revise(generation)
         self.certificates.take_over()
         tune(self.listener, heartbeat=server.heartbeat)
-        tally = Succession(self.hub, generation, self.keeper, chance=self.clock.chance()).run()
-        self.standstill.revised()
-        return tally
+        return Succession(self.hub, generation, self.keeper, chance=self.clock.chance()).run()
 
     def _revise_gates(self, upstreams: Mapping[str, Upstream]) -> None:
         """Keep what is known of every backend that is still the same: budget, breaker, and who waits for a turn."""

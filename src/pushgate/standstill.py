@@ -72,11 +72,6 @@ class Standstill:
         for name in self.pauses.keep(routes=generation.routes, upstreams=generation.config.upstreams):
             log.warning("pause.forgotten", name=name)
 
-    def revised(self) -> None:
-        """Tell topics that were handed over and are asked of another upstream now."""
-        for channel in self._awake(self._hub.topics()):
-            channel.resume(delay=0.0)
-
     # Telling topics.
 
     async def _heed(self) -> None:

@@ -41,9 +41,9 @@ def play() -> Iterator[Play]:
     loop.close()
 
 
-def gate_of(metrics: Metrics | None = None, **upstream: Any) -> Gate:
+def gate_of(metrics: Metrics | None = None, pauses: Pauses | None = None, **upstream: Any) -> Gate:
     config = Upstream.model_validate({"url": "http://u", **upstream})
-    return Gate("u", config, LoopClock(), metrics or Metrics(), Pauses())
+    return Gate("u", config, LoopClock(), metrics or Metrics(), pauses or Pauses())
 
 
 def now() -> float:
@@ -548,3 +548,50 @@ def test_the_state_of_an_upstream_is_shown(play: Play) -> None:
         assert 'pushgate_upstream_up{upstream="u"}' not in series(metrics)
 
     play(script)
+
+
+def test_a_paused_upstream_lets_nobody_through(play: Play) -> None:
+    """Who comes is refused without waiting, who waits is turned away, and who is under way may finish."""
+    pauses = Pauses()
+    visitors = Visitors(gate_of(pauses=pauses, budget={"concurrency": 1}), takes=10.0)
+
+    async def script() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(visitors.visit_all("abc"))
+            await asyncio.sleep(1)
+            pauses.upstreams.add("u")
+            visitors.gate.turn_away()
+            await asyncio.sleep(1)
+            await visitors.visit("d")
+
+    play(script)
+    assert visitors.turns == [("a", 0.0)]
+    assert [(name, round(moment)) for name, moment, _ in visitors.refusals] == [("b", 1), ("c", 1), ("d", 2)]
+    assert {(refusal.reason, refusal.asked) for _, _, refusal in visitors.refusals} == {("paused", False)}
+
+
+def test_a_turn_that_came_in_the_moment_of_the_pause_is_given_back(play: Play) -> None:
+    """The turn was there, but the request had not gone out; so it does not, and the next one finds room."""
+    pauses = Pauses()
+    visitors = Visitors(gate_of(pauses=pauses, budget={"concurrency": 1}), takes=1.0)
+
+    async def script() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(visitors.visit_all("ab"))
+            await asyncio.sleep(0.5)
+            visitors.gate.leave = _after(visitors.gate.leave, lambda: pauses.upstreams.add("u"))  # type: ignore[method-assign]  # the moment
+            await asyncio.sleep(1)
+            pauses.upstreams.clear()
+            await visitors.visit("c")
+
+    play(script)
+    assert [name for name, _ in visitors.turns] == ["a", "c"]
+    assert [(name, refusal.reason) for name, _, refusal in visitors.refusals] == [("b", "paused")]
+
+
+def _after(do: Callable[[], None], then: Callable[[], None]) -> Callable[[], None]:
+    def both() -> None:
+        do()
+        then()
+
+    return both
