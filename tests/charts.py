@@ -63,6 +63,13 @@ def template(
     *files: Path, settings: Sequence[str] = (), kubernetes: str = KUBERNETES[-1], chart: Path = CHART
 ) -> subprocess.CompletedProcess[str]:
     """Render with values from files and ``settings`` (``path=JSON``)."""
+    return _template(files, tuple(settings), kubernetes, chart)
+
+
+@cache
+def _template(
+    files: tuple[Path, ...], settings: tuple[str, ...], kubernetes: str, chart: Path
+) -> subprocess.CompletedProcess[str]:
     apis = (part for api in FOREIGN_APIS for part in ("--api-versions", api))
     asked = ("template", "push", chart, "--namespace", "shop", "--kube-version", kubernetes)
     return helm(*asked, *apis, *options(files, settings))

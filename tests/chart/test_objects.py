@@ -203,6 +203,14 @@ def test_the_operators_token_comes_from_a_file() -> None:
     assert "/run/secrets/pushgate-admin" in mounts
 
 
+def test_a_file_of_another_name_is_read_under_that_name() -> None:
+    """Only where it is somebody else's: the chart's own has one name."""
+    there = rendered(settings=['existingConfig={"configMap":"ours","key":"push.yaml"}'])
+    assert gateway(there)["args"] == ["run", "-c", "/etc/pushgate/push.yaml"]
+    own = rendered(MINIMAL, settings=['existingConfig.key="push.yaml"'])
+    assert gateway(own)["args"] == ["run", "-c", "/etc/pushgate/gateway.yaml"]
+
+
 def test_a_digest_wins_over_a_tag() -> None:
     digest = f"sha256:{64 * 'a'}"
     settings = ['image.tag="9"', 'image.repository="r.example/pushgate"']

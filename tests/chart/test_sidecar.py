@@ -12,9 +12,9 @@ from charts import CHART, KUBERNETES, Object, gateway, one, rendered, with_depen
 SIDECAR = CHART / "ci" / "sidecar.yaml"
 
 
-@pytest.fixture
-def neighbour(tmp_path: Path) -> Path:
-    return with_dependency(tmp_path)
+@pytest.fixture(scope="module")
+def neighbour(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return with_dependency(tmp_path_factory.mktemp("neighbour"))
 
 
 def pod(objects: list[Object]) -> dict[str, Any]:

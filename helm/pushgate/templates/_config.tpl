@@ -13,6 +13,10 @@
 {{- if or .Values.existingConfig.configMap .Values.existingConfig.secret -}}yes{{- end -}}
 {{- end -}}
 
+{{- define "pushgate.file" -}}
+/etc/pushgate/{{ if include "pushgate.isExisting" . }}{{ .Values.existingConfig.key }}{{ else }}gateway.yaml{{ end }}
+{{- end -}}
+
 {{/* "0.0.0.0:8080" and "0.0.0.0:${PORT:-8080}" are 8080. */}}
 {{- define "pushgate.portOf" -}}
 {{- regexFind "[0-9]+}?$" . | trimSuffix "}" -}}

@@ -33,7 +33,7 @@ Each takes the context of this chart: `.Subcharts.pushgate` in a chart that has 
 - name: pushgate
   image: {{ include "pushgate.image" . | quote }}
   imagePullPolicy: {{ .Values.image.pullPolicy }}
-  args: [run, -c, {{ printf "/etc/pushgate/%s" .Values.existingConfig.key }}]
+  args: [run, -c, {{ include "pushgate.file" . }}]
   {{- with .Values.env }}
   env:
     {{- toYaml . | nindent 4 }}
