@@ -9,7 +9,7 @@ SETUP := scripts/setup.sh
 unexport $(filter PUSHGATE_%,$(.VARIABLES))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format chart bench soak clean
+.PHONY: help run test check format chart image lock bench soak clean
 
 help: ## list the commands
 	@sed -nE 's/^([a-z]+): ## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -38,6 +38,14 @@ chart: ## the Helm chart, the compose file and the systemd unit: what is generat
 	@$(SETUP) dev chart
 	$(PY) scripts/chart.py
 	$(PY) -m pytest tests/chart
+
+image: ## build the image without a daemon, and run it as locked up as the chart does
+	@$(SETUP) dev image
+	@scripts/image.sh
+
+lock: ## pin what the image is made of; UPGRADE=1 takes the newest of everything
+	@$(SETUP) dev lock
+	@scripts/lock.sh
 
 bench: ## measure, beside real peers, and write docs/performance.md; takes half an hour
 	@$(SETUP) dev bench

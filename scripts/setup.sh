@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the named purposes need: run, dev, browser, backends, chart, bench. What is there already is not fetched
-# again.
+# Installs what the named purposes need: run, dev, browser, backends, chart, image, lock, bench. What is there already is
+# not fetched again.
 #
 # A stamp in .stamps/ holds the key (the place and the content) of what was installed. While it matches, nothing here
 # touches the network.
@@ -31,7 +31,8 @@ stamp() { # STAMP KEY
 }
 
 # What the tests start by themselves, on ports of their own, and Debian would run as a service from its installation on.
-daemons="haproxy monit netdata nginx prometheus supervisor"
+daemons="haproxy monit netdata nginx prometheus supervisor
+  podman.socket podman.service podman-restart.service podman-auto-update.service podman-auto-update.timer"
 policy=/usr/sbin/policy-rc.d # asked by invoke-rc.d(8), and by systemd's counterpart, before they start anything
 
 refuse_starts() { # until allow_starts; a policy that is there already is somebody's decision
@@ -52,15 +53,22 @@ is_our_policy() {
 uninstalled_daemons() {
   local daemon
   for daemon in $daemons; do
-    [ -e "/etc/init.d/$daemon" ] || printf '%s ' "$daemon"
+    is_installed "$daemon" || printf '%s ' "$daemon"
   done
 }
 
+is_installed() { # DAEMON: as a script or, with a dot in its name, as a unit of systemd
+  [ -e "/etc/init.d/$1" ] || [ -e "/lib/systemd/system/$1" ]
+}
+
 leave_out_of_boot() { # DAEMON…: those that are installed now
-  local daemon
+  local daemon disable
   for daemon in "$@"; do
-    [ ! -e "/etc/init.d/$daemon" ] || update-rc.d "$daemon" disable >/dev/null 2>&1 ||
-      say "$daemon will start with this machine"
+    case $daemon in
+      *.*) disable="systemctl disable $daemon" ;;
+      *) disable="update-rc.d $daemon disable" ;;
+    esac
+    ! is_installed "$daemon" || $disable >/dev/null 2>&1 || say "$daemon will start with this machine"
   done
 }
 
@@ -200,6 +208,15 @@ for purpose in "$@"; do
       want debian-bench 'the bench leaves out the peers that need them' \
         /usr/sbin/nginx=nginx /usr/lib/nginx/modules/ngx_nchan_module.so=libnginx-mod-nchan \
         gcc=gcc /usr/include/stdio.h=libc6-dev
+      ;;
+    lock)
+      [ -x .venv/bin/uv ] || {
+        say "installing uv"
+        .venv/bin/python -m pip install --quiet 'uv>=0.9,<1'
+      }
+      ;;
+    image)
+      want debian-image 'the image is not built' podman=podman runc=runc mmdebstrap=mmdebstrap
       ;;
     *)
       say "unknown purpose: $purpose"

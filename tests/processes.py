@@ -174,10 +174,12 @@ class GatewayProcess:
         for process in self._ended if error is not None else []:
             error.add_note(process.output())
 
+    def command(self) -> list[str | Path]:
+        return [Path(sys.executable).parent / "pushgate", "run", "-c", self.config]
+
     def start(self) -> None:
         assert self.process is None, "it runs already"
-        pushgate = Path(sys.executable).parent / "pushgate"
-        self.process = Process("pushgate", [pushgate, "run", "-c", self.config])
+        self.process = Process("pushgate", self.command())
         self._ended.append(self.process)
         self.process.wait_until_ready(f"{self.admin_url}/readyz")
 
