@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -132,17 +133,36 @@ def test_prometheus_finds_the_pods_or_the_service() -> None:
     assert by_service["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
 
 
+def namespace(name: str) -> dict[str, object]:
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+
+
+def test_alerts_and_dashboard_arrive_as_they_are() -> None:
+    """With the placeholders that Prometheus and Grafana fill in: Helm has taken none of them for its own."""
+    objects = rendered(EVERYTHING)
+    alerts = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
+    assert "{{ $labels." in str(alerts)
+    assert one(objects, "PrometheusRule")["spec"] == alerts
+    assert [*alerts] == ["groups"]
+    known = {"alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations"}
+    for group in alerts["groups"]:
+        assert group.keys() <= {"name", "interval", "rules", "limit", "query_offset", "labels"}
+        assert all(rule.keys() <= known for rule in group["rules"])
+    board = one(objects, "ConfigMap", "push-pushgate-dashboard")
+    assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
+    shown = json.loads(board["data"]["pushgate.json"])
+    assert shown == json.loads((CHART / "files" / "grafana-dashboard.json").read_text())
+
+
 def test_the_admin_listener_is_for_prometheus_if_there_is_a_policy() -> None:
-    """Clients come to the public port; to the admin port only who is named, and the chart's own test."""
+    """Clients come to the public port; to the admin port only who is named; the chart's own test to both."""
     policy = one(rendered(EVERYTHING), "NetworkPolicy")["spec"]
     public, admin = policy["ingress"]
     assert [port["port"] for port in public["ports"]] == [8080]
     assert [port["port"] for port in admin["ports"]] == [8081]
     tested = {"podSelector": {"matchLabels": {**OWN, "app.kubernetes.io/component": "test"}}}
-    assert admin["from"] == [
-        tested,
-        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}},
-    ]
+    assert public["from"] == [namespace("ingress"), tested]
+    assert admin["from"] == [namespace("monitoring"), tested]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert [port["port"] for port in policy["egress"][0]["ports"]] == [53, 53]
     bare = one(rendered(MINIMAL, settings=["networkPolicy.enabled=true"]), "NetworkPolicy")["spec"]

@@ -31,7 +31,7 @@ def test_its_values_can_be_installed(text: str, tmp_path: Path) -> None:
 
 
 def test_there_are_some() -> None:
-    assert len(VALUES) == 3
+    assert len(VALUES) == 4
 
 
 def test_its_links_lead_somewhere() -> None:
