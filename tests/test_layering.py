@@ -15,6 +15,7 @@ PURE = [
     "errors",
     "packing",
     "values",
+    "correlation",
     "quantities",
     "naming",
     "escaping",

@@ -5,7 +5,8 @@ Rule 1: what is about one connection goes no further: the hop-by-hop fields, and
 Rule 2: what says where a request came from is said by pushgate, and by a client only if a trusted proxy repeats it.
 Names that differ from these by underscores are the same names: many backends see no difference.
 Rule 3: how long a body is, nobody may be able to see in two ways; such a message is refused, and never repaired.
-Rule 4: all else stays as it was written, in its order, field by field.
+Rule 4: ids and traces of requests go on in their exact form only; the client is told the id that the log has.
+Rule 5: all else stays as it was written, in its order, field by field.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from .correlation import CORRELATING, REQUEST_ID
 from .errors import BadRequest, UpstreamFailed
 from .places import Backend, as_seen
 
@@ -34,7 +36,7 @@ _HOP_BY_HOP = frozenset(
 
 # What is said anew about every request; 100 (Continue) is pushgate's to say, since old backends do not know it.
 _SAID_ANEW = frozenset(["host", "content-length", "expect", "forwarded", "x-forwarded-for", "x-forwarded-proto"])
-_SAID_ANEW_TOO = frozenset(["x-forwarded-host"])
+_SAID_ANEW_TOO = frozenset(["x-forwarded-host"]) | CORRELATING
 
 # By these, some backends go instead of the path, which is what has been looked at.
 _OTHER_PATHS = frozenset(["x-original-url", "x-original-uri", "x-rewrite-url"])
@@ -141,10 +143,15 @@ def named_by_connection(fields: Iterable[tuple[str, str]]) -> frozenset[str]:
 
 
 def request_fields(
-    fields: Sequence[tuple[str, str]], arrival: Arrival, *, withheld: Withheld = NOTHING, upgrade: str | None = None
+    fields: Sequence[tuple[str, str]],
+    arrival: Arrival,
+    *,
+    withheld: Withheld = NOTHING,
+    trail: Fields = (),
+    upgrade: str | None = None,
 ) -> Fields:
     """
-    Return what the backend is told.
+    Return what the backend is told; ``trail``: by what the request is found again.
 
     Raises BadRequest for fields that cannot be repeated, and UpstreamFailed for a request that runs in circles.
     """
@@ -164,6 +171,7 @@ def request_fields(
         ("X-Forwarded-Proto", arrival.scheme),
         ("X-Forwarded-Host", _host(fields, arrival)),
         ("Via", f"1.1 {NAME}"),
+        *((name, value) for name, value in trail if name.lower() not in withheld.headers),
     ]
     if upgrade is not None:
         said += [("Connection", "Upgrade"), ("Upgrade", upgrade)]
@@ -222,7 +230,7 @@ def answer_fields(fields: RawFields, backend: Backend, *, version: str, upgrade:
     lengths, codings = _framing(texts)
     if complaint := _contradiction(list(dict.fromkeys(lengths)), codings):
         raise UpstreamFailed(f"the upstream's answer cannot be read in one way: {complaint}")
-    ended = _HOP_BY_HOP | named_by_connection(texts) | {"content-length"}
+    ended = _HOP_BY_HOP | named_by_connection(texts) | {"content-length", REQUEST_ID.lower()}  # which is pushgate's
     if backend.keeps_cookies:
         ended |= {"set-cookie", "set-cookie2"}
     kept = [(name, as_seen(name, value, backend)) for name, value in texts if name.lower() not in ended]

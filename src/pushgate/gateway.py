@@ -45,6 +45,7 @@ from .changeover import Changeover, show_limits
 from .clock import Clock
 from .config.addresses import Address
 from .config.gateway import Gateway as Config
+from .correlation import RequestIds
 from .departures import Departures
 from .generation import Generation
 from .hub import Hub
@@ -178,7 +179,7 @@ class Gateway:
         """Return the handler of public requests, and all that it needs."""
         config, entries, clock = self.config, self._generation.entries.values(), self.clock
         host = Host(self._generation.router, hub, keeper)
-        desk = Desk(tasks, keeper, door, host, Writer(http, entries, hub))
+        desk = Desk(tasks, keeper, door, host, Writer(http, entries, hub), RequestIds(clock.token()))
         lobby = Lobby(config.server, entries, keeper)
         tickets = TicketOffice(Tickets(clock), lobby, host, config.server, config.auth)
         serving = Serving(hub, clock, door, lobby, desk, tickets)

@@ -214,8 +214,8 @@ def problem_message(refusal: Refusal, *, ref: Json, at: float, topic: str | None
     return encode(problem if topic is None else {**problem, "topic": topic})
 
 
-def problem_body(refusal: Refusal) -> bytes:
-    """Return a refusal as ``application/problem+json`` (RFC 9457)."""
+def problem_body(refusal: Refusal, request_id: str | None = None) -> bytes:
+    """Return a refusal as ``application/problem+json`` (RFC 9457), with the id by which the log has it."""
     problem = {
         "type": f"urn:pushgate:problem:{refusal.code}",
         "title": refusal.code.replace("_", " "),
@@ -223,7 +223,7 @@ def problem_body(refusal: Refusal) -> bytes:
         "detail": refusal.message,
         "code": refusal.code,
     }
-    return encode(problem)
+    return encode(problem if request_id is None else {**problem, "request_id": request_id})
 
 
 def http_date(at: float) -> str:

@@ -21,6 +21,7 @@ from .config.refresh import Reach, reach_of
 from .config.requests import Request
 from .config.routes import Write
 from .config.upstreams import Upstream
+from .correlation import NO_TRAIL, Trail
 from .errors import BadRequest, UnsupportedBody
 from .escaping import FORM_TYPE
 from .naming import decode_path, fill_path, fill_text, references
@@ -35,11 +36,15 @@ MAX_FORM_FIELDS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What of a client's request is about its write: its body, and two header fields as they came."""
+    """
+    What of a client's request is about its write: its body, and two header fields as they came; and by what it is found
+    again, which the backend is told, too.
+    """
 
     body: bytes
     content_type: str | None = None
     accept: str | None = None
+    trail: Trail = NO_TRAIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ class Writing:
 
     def _with_client(self, request: UpstreamRequest, sent: Sent) -> UpstreamRequest:
         """Add what the client may say itself, where the configuration says nothing."""
-        body, added = request.body, [("Accept", sent.accept)]
+        body, added = request.body, [("Accept", sent.accept), *sent.trail.fields]
         if self._keeps_body and sent.body:
             body = sent.body
             added.append(("Content-Type", sent.content_type))

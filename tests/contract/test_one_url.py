@@ -273,7 +273,10 @@ async def test_cross_origin_answers_expose_what_clients_need(client: httpx.Async
     """Allowed origins may read our fields and send theirs; others are told nothing."""
     headers = (await client.get("/t", headers={"Origin": "https://app.example"})).headers
     assert headers["Access-Control-Allow-Origin"] == "https://app.example"
-    assert headers["Access-Control-Expose-Headers"] == "Pushgate-Cursor, Pushgate-State, ETag, Age, Retry-After"
+    assert (
+        headers["Access-Control-Expose-Headers"]
+        == "Pushgate-Cursor, Pushgate-State, ETag, Age, Retry-After, X-Request-Id"
+    )
     asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET"}
     preflight = await client.options("/t", headers=asked)
     assert preflight.status_code == 204

@@ -54,7 +54,7 @@ class TestTheRequest:
         async with passage() as (backend, gateway):
             await ask(gateway, "\r\n".join(["GET / HTTP/1.1", "Host: a", *sent, "\r\n"]).encode())
             names = [name for name, _ in backend.last.fields]
-            assert names == ["host", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "via"]
+            assert names == ["host", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "via", "x-request-id"]
 
     async def test_all_else_keeps_its_order_and_its_spelling(self) -> None:
         """Fields that come twice come twice, and nothing is added that the client did not say."""
@@ -201,7 +201,7 @@ class TestTheAnswer:
         )
         async with passage(said) as (_, gateway):
             names = [line.partition(":")[0] for line in fields_of(await ask(gateway, get("/")))[1:]]
-            assert names == ["Via", "Content-Length", "Connection", "Date"]
+            assert names == ["Via", "X-Request-Id", "Content-Length", "Connection", "Date"]
 
     async def test_early_words_are_not_the_answer(self) -> None:
         """1xx that the client has not asked for would only confuse it."""

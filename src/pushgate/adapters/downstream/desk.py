@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from ...auth.keeper import Keeper
+from ...correlation import RequestIds
 from .door import Door
 from .tables import Host
 from .writing import Writer
@@ -17,7 +18,7 @@ class Desk:
     Where streams go with what their clients want.
 
     ``tasks``: for what takes time; ``keeper`` finds out who clients are, ``door`` counts them, ``host`` finds topics,
-    and ``writer`` passes on what they write.
+    ``writer`` passes on what they write, and ``ids`` gives requests their ids.
     """
 
     tasks: asyncio.TaskGroup
@@ -25,3 +26,4 @@ class Desk:
     door: Door
     host: Host
     writer: Writer
+    ids: RequestIds

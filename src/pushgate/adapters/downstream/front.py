@@ -12,7 +12,8 @@ from aiohttp import web
 
 from ...auth.permission import route_of
 from ...clock import Clock
-from ...config.server import Server
+from ...config.server import Server as Settings
+from ...correlation import REQUEST_ID
 from ...errors import MethodNotAllowed, NoSuchTopic, OriginForbidden, Refusal, Reloaded
 from ...generation import Generation
 from ...metrics import Metrics
@@ -24,14 +25,17 @@ from ...wishes import Wishes
 from . import shared_sse, sse
 from .desk import Desk
 from .handover import TakenOver
+from .heads import Server
 from .lobby import Lobby
 from .poking import Poking
+from .proxying.download import Passed
 from .proxying.passage import Passage
 from .proxying.ways import Way
 from .replies import EXPOSED, EXPOSED_BY_WRITES, READING, Reply, cors_fields, methods_text, preflight, refusal_reply
 from .serving import Serving, Target
 from .sharing import ENDPOINTS, Sharing, preflight_of, wishes_of
 from .ticketing import TicketOffice, wants_of
+from .trails import id_of, identify
 from .upgrade import is_browser, refuse
 
 
@@ -40,7 +44,7 @@ class Front:
 
     def __init__(
         self,
-        settings: Server,
+        settings: Settings,
         clock: Clock,
         desk: Desk,
         lobby: Lobby,
@@ -82,26 +86,31 @@ class Front:
         """Return where a topic leads that is named as on shared connections; raises Refusal."""
         return self._desk.host.resolve(topic)
 
-    def serve_on(self, server: web.Server) -> None:
+    def serve_on(self, server: Server) -> None:
         """Have the requests behind those that were taken over read by this one."""
         self._serving.server = server
+        server.ids = self._desk.ids
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer, and let go of the connection if the gateway is going away."""
         departures = self._door.departures
         departures.requests += 1
+        request_id = identify(request, self._desk.ids)
         try:
-            response = await self._respond(request)
+            response = await self._respond(request, request_id)
         finally:
             departures.requests -= 1
             self._door.settle(request)
         if departures.is_draining:
             response.force_close()
+        if not isinstance(response, TakenOver | Passed):  # which have been written
+            response.headers[REQUEST_ID] = request_id
         return response
 
-    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _respond(self, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
         exposed = EXPOSED if request.method in READING else EXPOSED_BY_WRITES
         cors = cors_fields(request.headers.get("Origin"), self._settings.cors, exposed=exposed)
+        cors[REQUEST_ID] = request_id
         path, _, query = origin_form(request.raw_path).partition("?")
         try:
             own = self._own_of(path)
@@ -263,7 +272,7 @@ class Front:
             refuse_reconnect = shared_sse.refuse_reconnect if is_shared else sse.refuse_reconnect
             reply: Reply = refuse_reconnect(refusal, ask, at=self._clock.wall(), retry=refusal.retry_after)
         else:
-            reply = refusal_reply(refusal)
+            reply = refusal_reply(refusal, request_id=id_of(request))
         return reply.with_fields(cors).to_response()
 
 

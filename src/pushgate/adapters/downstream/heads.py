@@ -25,6 +25,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
 
 from ...alarms import Alarms
+from ...correlation import REQUEST_ID, RequestIds
 from ...errors import BadRequest, FieldsTooLarge, LineTooLong, Refusal, RequestTooLate
 from .handover import TakenOver
 from .replies import refusal_reply
@@ -112,7 +113,9 @@ class _Receiver(web.RequestHandler, _AsAccepted):
         if transport is None or transport.is_closing():
             return
         self.close()  # reads nothing any more, and leaves the connection to us
-        transport.write(refusal_reply(refusal).to_bytes(keep_alive=False))
+        request_id = self.server.ids()
+        reply = refusal_reply(refusal, request_id=request_id).with_fields({REQUEST_ID: request_id})
+        transport.write(reply.to_bytes(keep_alive=False))
         if not transport.can_write_eof():
             transport.close()
             return
@@ -146,6 +149,7 @@ class Server(web.Server):
     """
 
     head_patience, linger = HEAD_PATIENCE, LINGER
+    ids: Callable[[], str] = RequestIds("-")  # set by who has some; these are for a listener that few see
 
     def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], **options: Any) -> None:
         sizes = {"max_line_size": MAX_LINE_BYTES, "max_headers": MAX_FIELDS, "max_field_size": MAX_FIELD_BYTES}

@@ -15,6 +15,7 @@ from aiohttp import HttpVersion11, web
 
 from ...channel import Channel
 from ...clock import Clock
+from ...correlation import RequestIds
 from ...errors import Paused, Refusal
 from ...hub import Hub
 from ...negotiation import Ask
@@ -33,7 +34,7 @@ class Question:
     channel: Channel
     ask: Ask
     clock: Clock
-    fields: Mapping[str, str]  # for every answer to this client: CORS
+    fields: Mapping[str, str]  # for every answer to who asks the same: CORS
 
     def answer(self, *, is_over: bool) -> Reply | None:
         """Return the answer if there is one by now; there always is when the wait is over."""
@@ -144,9 +145,10 @@ class Inquiry:
 class LongPolls:
     """What is known by heart of all who poll."""
 
-    def __init__(self, hub: Hub, door: Door) -> None:
+    def __init__(self, hub: Hub, door: Door, ids: RequestIds) -> None:
         self._hub = hub
         self.door = door
+        self.ids = ids
         self._known: Recognition[Inquiry] = Recognition()
 
     def learn(self, request: web.BaseRequest, question: Question) -> Inquiry:

@@ -21,8 +21,9 @@ from ...wire import long_poll_body
 from .handover import TakenOver, has_more, may_go_on, take_over
 from .inquiry import Inquiry, LongPolls, Question
 from .parking import ParkedConnection
-from .replies import JSON, Reply, mention, topic_fields, whole
+from .replies import JSON, Reply, identified, mention, topic_fields, whole
 from .short_poll import refusal_for
+from .trails import id_of
 
 # How long a connection is kept that was answered and has not asked again; then aiohttp has it, and closes it in time.
 MAX_IDLE = 20.0
@@ -31,7 +32,7 @@ MAX_IDLE = 20.0
 class Parked(ParkedConnection):
     """One client that waits for news of one topic, or between two such waits."""
 
-    __slots__ = ("_idle", "_inquiry", "_polls", "_question", "principal")
+    __slots__ = ("_idle", "_inquiry", "_polls", "_question", "_request_id", "principal")
 
     def __init__(
         self,
@@ -43,12 +44,14 @@ class Parked(ParkedConnection):
         *,
         keep_alive: bool,
         principal: Principal | None,
+        request_id: str,
     ) -> None:
         super().__init__(hub, server, keep_alive=keep_alive)
         self.principal = principal
         self._polls = polls
         self._inquiry = inquiry
         self._question = question
+        self._request_id: str | None = request_id  # None: nobody knows one yet
         self._idle: asyncio.Transport | None = None  # while it is answered and has not asked again
 
     @property
@@ -107,6 +110,11 @@ class Parked(ParkedConnection):
     def refuse(self, refusal: Refusal) -> None:
         self.send(self._question.refuse(refusal))
 
+    def emit(self, transport: asyncio.Transport, answer: bytes) -> None:
+        """Write what many get, with this one's own id in it."""
+        request_id, self._request_id = self._request_id or self._polls.ids(), None
+        transport.writelines(identified(answer, request_id))
+
     # Between two questions.
 
     def go_on(self, transport: asyncio.Transport) -> None:
@@ -143,7 +151,7 @@ class Parked(ParkedConnection):
             self.hold(transport, wait)
         else:
             question.channel.feed.touch()
-            transport.write(answer.data)
+            self.emit(transport, answer.data)
             self.count(answer)
             self.go_on(transport)
 
@@ -185,7 +193,10 @@ def answer(
         return reply.told("long_poll")
     inquiry = polls.learn(request, question)
     keep_alive = may_go_on(request)
-    parked = Parked(polls, inquiry, inquiry.at_head(question), hub, server, keep_alive=keep_alive, principal=principal)
+    at_head, request_id = inquiry.at_head(question), id_of(request)
+    parked = Parked(
+        polls, inquiry, at_head, hub, server, keep_alive=keep_alive, principal=principal, request_id=request_id
+    )
     transport = take_over(request, parked, is_parked=True)
     if transport is not None:
         polls.door.trust(transport)

@@ -25,6 +25,7 @@ from .extensions import accepted_extension
 from .handover import TakenOver, take_over_upgraded
 from .inbox import Correspondent, Inbox, Work
 from .messages import Auth, Message, Ping
+from .trails import id_field
 from .upgrade import accept_head, reason_of
 
 # Time to open a socket's handler and to send one message over a slow network, in seconds.
@@ -186,7 +187,7 @@ def open_newcomer(
         complaint = f"{MAX_NEWCOMERS} clients have yet to say who they are"
         raise Overloaded(complaint, limit="newcomers", retry_after=COME_BACK)
     extension = accepted_extension(request.headers)
-    head = accept_head(request, {}, extension=extension)
+    head = accept_head(request, id_field(request), extension=extension)
     conversation = Conversation(is_deflated=extension is not None)
     newcomer = Newcomer(hub, clock, desk, visitor, names, succeed, conversation, is_strict=is_strict)
     transport, tail = take_over_upgraded(request, newcomer)

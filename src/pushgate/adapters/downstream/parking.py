@@ -87,13 +87,17 @@ class ParkedConnection:
         assert transport is not None, "an answer is sent once"
         self.let_go()
         transport.set_write_buffer_limits()
-        transport.write(answer.data)
+        self.emit(transport, answer.data)
         self.count(answer, woken_at=woken_at)
         if self._keep_alive:
             self.go_on(transport)
         else:
             self._hub.settle(self)
             transport.close()
+
+    def emit(self, transport: asyncio.Transport, answer: bytes) -> None:
+        """Write an answer as this client gets it."""
+        transport.write(answer)
 
     def count(self, answer: Written, *, woken_at: float | None = None) -> None:
         """Count an answer, and what it tells."""

@@ -33,6 +33,7 @@ from ...wishes import MAX_TOPICS
 from .aftermath import poke
 from .bodies import take_in
 from .replies import JSON, Reply
+from .trails import id_of
 
 log = structlog.get_logger()
 
@@ -67,7 +68,7 @@ class Poking:
         await _check_proof(request, self._secret)
         reaches = self._reaches(origin_form(request.raw_path).partition("?")[2])
         polled = [number for number in poke(reaches, self._entries, self._hub).values() if number is not None]
-        log.info("poke.obeyed", topics=len(reaches), polled=len(polled))
+        log.info("poke.obeyed", topics=len(reaches), polled=len(polled), request_id=id_of(request))
         fields = {"Content-Type": JSON, "Cache-Control": "no-store"}
         return Reply(202, fields, encode({"polled": len(polled)}))
 

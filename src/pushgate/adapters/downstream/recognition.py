@@ -7,7 +7,8 @@ cursor, and the same words mean the same the next time.
 Rule 1: only the very bytes of a whole request count, as one writes it down who was given what aiohttp has read of it.
 Whoever writes otherwise (another case, other blanks, two requests at once, half of one) is not recognised, and is read
 by aiohttp.
-Rule 2: nothing is kept of a request that has a body, is an upgrade, or closes its connection.
+Rule 2: nothing is kept of a request that has a body, is an upgrade, or closes its connection; nor of one that has an id
+or a trace of its own, since no other has the same words.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ import re
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
+from ...correlation import CORRELATING
 from ...documents.cursors import MAX_CURSOR_LENGTH
 
 # So many requests are kept, of at most so many bytes; the oldest leave. Clients of one program say the same words.
 MAX_KNOWN = 10_000
 MAX_WORDS = 2048
 
-# What makes a request more than its words, or the last of its connection.
+# What makes a request more than its words, or the last of its connection; and what makes it one of its kind.
 _UNFIT = frozenset([b"connection", b"content-length", b"expect", b"transfer-encoding", b"upgrade"])
+_UNFIT |= {name.encode() for name in CORRELATING}
 _KEEP_ALIVE = b"keep-alive"
 
 _CURSOR = re.compile(rb"GET /[^ ?]*\?(?:[^ &]*&)*?cursor=([A-Za-z0-9._~-]{1,%d})[& ]" % MAX_CURSOR_LENGTH)

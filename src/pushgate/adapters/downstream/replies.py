@@ -17,6 +17,7 @@ from aiohttp import web
 
 from ...channel import Channel
 from ...config.server import Cors
+from ...correlation import REQUEST_ID
 from ...errors import Refusal
 from ...ledger import Mention
 from ...packing import Pieces, gzip_member, joined
@@ -24,7 +25,7 @@ from ...values import Event, Transport
 from ...wire import http_head, problem_body
 
 VARY = "Accept, Accept-Encoding, Authorization, Cookie, Origin, Prefer"
-EXPOSED = "Pushgate-Cursor, Pushgate-State, ETag, Age, Retry-After"
+EXPOSED = "Pushgate-Cursor, Pushgate-State, ETag, Age, Retry-After, X-Request-Id"
 EXPOSED_BY_WRITES = f"{EXPOSED}, Pushgate-Settled"
 ALLOWED = "Authorization, If-None-Match, Last-Event-ID, Prefer"
 ALLOWED_IN_WRITES = f"{ALLOWED}, Content-Type"
@@ -89,6 +90,12 @@ def mention(channel: Channel, event: Event) -> Mention:
     return Mention(channel.ledger, event.kind, len(event.data), event.at)
 
 
+def identified(answer: bytes, request_id: str) -> tuple[bytes, memoryview]:
+    """Return an answer that many get as one of them does: with the id of the request, and without copying the rest."""
+    begin = answer.index(b"\r\n") + 2
+    return b"%s%s: %s\r\n" % (answer[:begin], REQUEST_ID.encode(), request_id.encode()), memoryview(answer)[begin:]
+
+
 def topic_fields(channel: Channel) -> dict[str, str]:
     """Return what every answer about a topic says."""
     age = channel.feed.age
@@ -126,7 +133,8 @@ def preflight(origin: str | None, cors: Cors, *, writing: Collection[str], readi
     return Reply(204, fields)
 
 
-def refusal_reply(refusal: Refusal) -> Reply:
+def refusal_reply(refusal: Refusal, *, request_id: str | None = None) -> Reply:
+    """Return a refusal as a problem document; ``request_id``: None where many share the answer."""
     fields = {
         "Content-Type": "application/problem+json",
         "Cache-Control": "no-store",
@@ -135,4 +143,4 @@ def refusal_reply(refusal: Refusal) -> Reply:
     }
     if refusal.retry_after is not None:
         fields["Retry-After"] = str(max(1, ceil(refusal.retry_after)))  # whole seconds, and never too early
-    return Reply(refusal.status, fields, problem_body(refusal))
+    return Reply(refusal.status, fields, problem_body(refusal, request_id))

@@ -15,6 +15,7 @@ from typing import Protocol
 from ...answers import Answer
 from ...auth.visitor import Visitor
 from ...clock import Clock
+from ...correlation import Trail
 from ...documents.changes import encode
 from ...errors import MethodNotAllowed, NotAuthenticated, PollError, UpstreamRefused
 from ...routes import Route, TopicName
@@ -55,16 +56,17 @@ async def send(message: Send, sender: Sender, visitor: Visitor, desk: Desk, cloc
         raise MethodNotAllowed(f"nothing can be written to {name.text}")
     if caller.principal is not None and caller.principal.auth in visitor.ticketed:
         raise NotAuthenticated("ticket_misused", "a ticket is for listening; say who you are before you write")
-    written = await desk.writer.write(route, next(iter(route.writes)), name, caller, _sent(message))
+    written = await desk.writer.write(route, next(iter(route.writes)), name, caller, _sent(message, desk))
     if written.is_refused:
         raise UpstreamRefused(written.answer.status, _shown(written.answer))
     sender.inbox.put_aside(message, _acknowledge(message, sender, written, clock))
 
 
-def _sent(message: Send) -> Sent:
+def _sent(message: Send, desk: Desk) -> Sent:
+    trail = Trail(desk.ids())  # of its own, since it is a request of its own to the backend
     if "data" not in message.model_fields_set:
-        return Sent(b"")
-    return Sent(encode(message.data), JSON)
+        return Sent(b"", trail=trail)
+    return Sent(encode(message.data), JSON, trail=trail)
 
 
 async def _acknowledge(message: Send, sender: Sender, written: Written, clock: Clock) -> None:

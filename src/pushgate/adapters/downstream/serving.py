@@ -13,6 +13,7 @@ from aiohttp import web
 from ...auth.permission import auth_names
 from ...auth.visitor import Visitor
 from ...clock import Clock
+from ...correlation import REQUEST_ID
 from ...hub import Hub
 from ...identity import NOBODY
 from ...leases import Stay
@@ -49,7 +50,7 @@ class Serving:
         self._lobby = lobby
         self._desk = desk
         self._tickets = tickets
-        self.polls = LongPolls(hub, door)
+        self.polls = LongPolls(hub, door, desk.ids)
 
     async def answer(
         self, request: web.BaseRequest, target: Target, controls: Mapping[str, str], ask: Ask, cors: dict[str, str]
@@ -141,7 +142,8 @@ class Serving:
             case "long_poll":
                 if ask.cursor is None or ask.is_document:
                     await self._settle(seat, ask)
-                question = Question(channel, ask, clock, cors)
+                shared = {name: value for name, value in cors.items() if name != REQUEST_ID}
+                question = Question(channel, ask, clock, shared)
                 return long_poll.answer(request, question, hub, self.server, self.polls, principal=seat.principal)
             case "short_poll":
                 is_polled = await self._settle(seat, ask)

@@ -16,6 +16,7 @@ from ...errors import BadRequest, Refusal
 from ...wire import http_head
 from .conversation import Conversation
 from .handover import TakenOver, take_over_upgraded
+from .trails import id_field
 
 SUBPROTOCOL = "pushgate.v1"
 
@@ -92,7 +93,7 @@ class Refused:
 
 def refuse(request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
     """Accept the handshake and close at once with the refusal's code and reason; raises BadRequest if it is none."""
-    head = accept_head(request, {})
+    head = accept_head(request, id_field(request))
     refused = Refused()
     transport, _ = take_over_upgraded(request, refused)
     if transport is not None:

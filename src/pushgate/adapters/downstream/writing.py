@@ -17,6 +17,7 @@ import structlog
 from aiohttp import web
 
 from ...answers import NO_VALIDATORS, Answer
+from ...correlation import Trail
 from ...errors import (
     OriginForbidden,
     Overloaded,
@@ -35,6 +36,7 @@ from ...writes import MAX_BODY_BYTES, Order, Sent
 from .aftermath import Awaited, is_refusal, poke
 from .bodies import read_body
 from .replies import VARY, Reply, topic_fields
+from .trails import trail_of
 
 log = structlog.get_logger()
 
@@ -93,7 +95,7 @@ class Writer:
         with self._counted():
             body = await read_body(request, at_most=MAX_BODY_BYTES)
             name, caller = admit()
-            sent = Sent(body, request.headers.get("Content-Type"), request.headers.get("Accept"))
+            sent = Sent(body, request.headers.get("Content-Type"), request.headers.get("Accept"), trail_of(request))
             written = await self._write(route, request.method, name, caller, sent)
         answer = written.answer
         fields = {"Pushgate-State": "cold", "Vary": VARY, "Cache-Control": "no-store"}
@@ -122,10 +124,10 @@ class Writer:
 
     async def _write(self, route: Route, method: str, name: TopicName, caller: Caller, sent: Sent) -> Written:
         order = route.order(method, name, caller, sent)
-        answer, awaited = await self._send(order, route)
+        answer, awaited = await self._send(order, route, sent.trail)
         return Written(answer, awaited, order.wait)
 
-    async def _send(self, order: Order, route: Route) -> tuple[Answer, Awaited]:
+    async def _send(self, order: Order, route: Route, trail: Trail) -> tuple[Answer, Awaited]:
         may_have_changed = True  # also if nobody waits for the answer any more
         awaited: Awaited = {}
         try:
@@ -134,7 +136,7 @@ class Writer:
             may_have_changed = not _is_refused(answer)
         except PollError as error:
             may_have_changed = error.asked
-            log.info("write.failed", route=route.name, reason=error.reason, detail=error.detail)
+            log.info("write.failed", route=route.name, reason=error.reason, detail=error.detail, **trail.account)
             raise failure_of(error) from error
         except TimeoutError:
             raise UpstreamTimedOut("the upstream did not answer in time; it may have done it all the same") from None

@@ -23,7 +23,7 @@ from .patience import Patience
 _AT_ONCE = struct.pack("ii", 1, 0)
 
 
-class Written(web.StreamResponse):
+class Passed(web.StreamResponse):
     """What a handler returns when the answer has been written already."""
 
     def __init__(self, status: int, *, keep_alive: bool) -> None:
@@ -52,7 +52,7 @@ class Download:
         self._patience = patience
         self.has_begun = False
 
-    async def write(self, response: aiohttp.ClientResponse, fields: RawFields) -> Written:
+    async def write(self, response: aiohttp.ClientResponse, fields: RawFields) -> Passed:
         """Pass an answer on whose ``fields`` are those for the client, but for what is about its length."""
         request, writer = self._request, self._request.writer
         length = length_of(response.raw_headers)
@@ -82,7 +82,7 @@ class Download:
         except BaseException:
             self.cut()
             raise
-        return Written(response.status, keep_alive=keep_alive)
+        return Passed(response.status, keep_alive=keep_alive)
 
     def cut(self) -> None:
         """

@@ -30,6 +30,7 @@ from ....views import ViewRoute
 from ...upstream.fetch import HttpFetch
 from ..aftermath import poke
 from ..lobby import Lobby
+from ..trails import trail_of
 from ..writing import check_origin, failure_of
 from .passing import Passing
 from .ways import Way, ways_of
@@ -150,7 +151,8 @@ class Passage:
         assert path is not None, "it was found"
         query = query_without(request.raw_path.partition("?")[2], way.withheld.query)
         arrival = self._arrival(request)
-        fields = request_fields(_fields(request), arrival, withheld=way.withheld, upgrade=upgrade)
+        trail = trail_of(request).fields
+        fields = request_fields(_fields(request), arrival, withheld=way.withheld, trail=trail, upgrade=upgrade)
         length = request.content_length
         sized = (("Content-Length", str(length)),) if length is not None and request.body_exists else ()
         claims = claims_of(principal, way.claims)

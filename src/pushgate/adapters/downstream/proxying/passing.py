@@ -13,6 +13,7 @@ import aiohttp
 import structlog
 from aiohttp import web
 
+from ....correlation import REQUEST_ID
 from ....errors import BadRequest, PollError, Refusal, UpstreamFailed, UpstreamTimedOut
 from ....forwarding import answer_fields
 from ....quantities import duration_text
@@ -20,8 +21,9 @@ from ....values import UpstreamRequest
 from ...upstream.failures import FOREIGN
 from ...upstream.fetch import Line
 from ..aftermath import is_refusal
+from ..trails import id_of, trail_of
 from ..writing import failure_of
-from .download import Download, Written, head_of
+from .download import Download, Passed, head_of
 from .patience import Patience
 from .tunnel import tunnel
 from .upload import Upload, upload_of
@@ -66,10 +68,11 @@ class Passing:
         except TimeoutError:
             return self._give_up(self._too_slow())
         except FOREIGN as exc:  # in the middle of the answer; what came before has its own words
-            log.info("proxy.cut", upstream=self._asked.upstream, reason=type(exc).__name__)
+            account = trail_of(self._request).account
+            log.info("proxy.cut", upstream=self._asked.upstream, reason=type(exc).__name__, **account)
             return self._give_up(UpstreamFailed("the upstream's answer broke off"))
 
-    async def _exchange(self, line: Line) -> Written:
+    async def _exchange(self, line: Line) -> Passed:
         is_signed = self._way.is_signed
         self._upload = await upload_of(self._request, self._patience, may_repeat=is_signed)
         response = await self._send(line)
@@ -88,20 +91,22 @@ class Passing:
             return response
         except PollError as error:
             may_have_changed = error.asked
-            log.info("proxy.failed", upstream=self._asked.upstream, reason=error.reason, detail=error.detail)
+            told = {"upstream": self._asked.upstream, "reason": error.reason, "detail": error.detail}
+            log.info("proxy.failed", **told, **trail_of(self._request).account)
             raise (self._upload.fault or failure_of(error)) from error
         finally:
             if may_have_changed:
                 self._changed(self._request, self._way)
 
-    async def _return(self, response: aiohttp.ClientResponse) -> Written:
+    async def _return(self, response: aiohttp.ClientResponse) -> Passed:
         """Write the answer."""
         is_switch = response.status == 101
         if response.status < 200 and not is_switch:
             raise UpstreamFailed("the upstream's answer has a status that is none")
         version = "1.1" if response.version is None else f"{response.version.major}.{response.version.minor}"
         upgrade = self._upgrade if is_switch else None
-        fields = answer_fields(response.raw_headers, self._way.backend, version=version, upgrade=upgrade)
+        own = (REQUEST_ID.encode(), id_of(self._request).encode())
+        fields = (*answer_fields(response.raw_headers, self._way.backend, version=version, upgrade=upgrade), own)
         if not is_switch:
             self._count(self._asked.upstream, response.status)
             return await self._download.write(response, fields)
@@ -111,7 +116,7 @@ class Passing:
         self._download.has_begun = True
         head = head_of(101, response.reason, fields)
         await tunnel(self._request, response, head, patience=self._patience)
-        return Written(101, keep_alive=False)
+        return Passed(101, keep_alive=False)
 
     def _too_slow(self) -> Refusal:
         idle = duration_text(self._way.config.timeout.idle)
@@ -119,9 +124,9 @@ class Passing:
             return BadRequest(f"the body did not go on for {idle}")
         return UpstreamTimedOut(f"the upstream said nothing for {idle}; it may have done it all the same")
 
-    def _give_up(self, refusal: Refusal) -> Written:
+    def _give_up(self, refusal: Refusal) -> Passed:
         """Say what is wrong, if it can still be said."""
         if not self._download.has_begun:
             raise refusal
         self._download.cut()
-        return Written(refusal.status, keep_alive=False)
+        return Passed(refusal.status, keep_alive=False)
