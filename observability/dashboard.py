@@ -396,7 +396,7 @@ DELIVERY = [
     ),
     graph(
         "Bytes sent",
-        """Bytes of events, before the compression and the encryption of the connection. A route that sends too many:
+        """Bytes of events as they are sent, compressed where clients can read that. A route that sends too many:
         `select` less, name a `key`, or let clients ask for `throttle`.""",
         query(
             "sum by (route, transport) (rate(pushgate_sent_bytes_total{@route}[$__rate_interval]))",
