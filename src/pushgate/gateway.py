@@ -136,7 +136,7 @@ class Gateway:
             front = self._open_front(hub, tasks, http, keeper, door)
             parts = Changeover(
                 *(gates, http, store, hub, roster, keeper, door, front, public, self.certificates),
-                *(Standstill(self._pauses, hub, gates, self._generation, self.clock), self.metrics, self.clock),
+                *(Standstill(self._pauses, hub, gates, http, self._generation, self.clock), self.metrics, self.clock),
             )
             reloads = self._prepare_reloads(parts, departures, tasks)
             await self._listen(stack, tasks, front, public, self._admin(parts, departures, reloads), private)

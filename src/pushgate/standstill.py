@@ -34,15 +34,23 @@ class Gate(Protocol):
         """Refuse everybody who waits."""
 
 
+class Lines(Protocol):
+    """The connections to all upstreams."""
+
+    def hang_up(self, name: str) -> None:
+        """End what is passed on to an upstream and would never end by itself."""
+
+
 class Standstill:
     """Pauses and resumes; ``gates`` are those of all upstreams, by name, and go by ``pauses`` themselves."""
 
     def __init__(
-        self, pauses: Pauses, hub: Hub, gates: Mapping[str, Gate], generation: Generation, clock: Clock
+        self, pauses: Pauses, hub: Hub, gates: Mapping[str, Gate], lines: Lines, generation: Generation, clock: Clock
     ) -> None:
         self.pauses = pauses
         self._hub = hub
         self._gates = gates
+        self._lines = lines
         self._generation = generation
         self._clock = clock
 
@@ -54,6 +62,7 @@ class Standstill:
         self.pauses.of(kind).add(name)
         if kind == "upstream":
             self._gates[name].turn_away()
+            self._lines.hang_up(name)
         await self._heed()
 
     async def resume(self, kind: Kind, name: str) -> None:

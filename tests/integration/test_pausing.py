@@ -99,6 +99,24 @@ class TestClients:
         answer = await place.client.get("/-/poll", params=[("topic", "/plain/1"), ("topic", "/plain/2")])
         assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "paused", "30")
 
+    async def test_coming_back_to_a_restarted_gateway(self, backend: ScriptedBackend) -> None:
+        """Whether a set goes on where it was is judged without the topics that are paused: nobody waits for these."""
+        backend.serve({"n": 1})
+        routes = {"/t": route(), "/paused": route(upstream="v")}
+        upstreams = {"u": {"url": backend.url}, "v": {"url": backend.url}}
+        link = SHARED["sse"]("", replicas_of(routes))
+        async with running_gateway(backend, routes, upstreams=upstreams) as gateway, link:
+            link.base = gateway.base
+            await link.connect()
+            await link.follow({key: {"n": 1} for key in routes})
+        async with running_gateway(backend, routes, upstreams=upstreams) as gateway, link:
+            async with http_client(base_url=gateway.admin, headers={"Pushgate-Admin": "1"}) as admin:
+                await admin.post("/-/pause", params={"upstream": "v"})
+            link.base = gateway.base
+            await link.connect("set")
+            async with asyncio.timeout(5):
+                assert (await link.hear("snapshot"))["topic"] == "/t"
+
     async def test_a_view_stops_with_its_parent(self, place: Site) -> None:
         """Who follows a part is told as if it were the whole."""
         async with connected("sse", place.gateway.base, "/plain/1/part") as link:
@@ -273,6 +291,21 @@ class TestTheKillSwitch:
             (told,) = await eventually(place.topics, lambda seen: seen[0]["next_poll"]["why"] != "polling now")
             assert place.requests == 1
             assert (told["state"], told["last_failures"]) == ("paused", [])
+
+    async def test_a_websocket_that_is_passed_on_is_closed(self, place: Site) -> None:
+        """It would never end by itself, and what its client says next would reach the backend. Others go on."""
+        url = place.gateway.base.replace("http", "ws", 1)
+        async with (
+            websockets.connect(f"{url}/old/ws", proxy=None) as passed,
+            websockets.connect(f"{url}/own/ws", proxy=None, additional_headers=KEY) as other,
+        ):
+            await passed.send("hello")
+            assert await passed.recv() == "hello"
+            await place.obeyed("pause", upstream="u")
+            with pytest.raises(websockets.ConnectionClosed):
+                await passed.recv()
+            await other.send("hello")
+            assert await other.recv() == "hello"
 
     async def test_the_clients_of_one_parameter(self, place: Site) -> None:
         """Of a route that asks many upstreams, those topics stop that are asked of this one."""

@@ -31,6 +31,8 @@ from pushgate.errors import PollError
 from pushgate.hub import Hub
 from pushgate.metrics import Metrics
 from pushgate.negotiation import Ask
+from pushgate.pauses import Pauses
+from pushgate.polled import PolledChannel
 from pushgate.poller import Means
 from pushgate.routes import Route, TopicName
 from pushgate.store.memory import MemoryStore
@@ -104,15 +106,24 @@ class PlayedUpstream:
 
 
 class PlayedFetch:
-    """One gateway's way to the upstream. ``most_under_way`` is how many polls there were at once."""
+    """
+    One gateway's way to the upstream, with the gate before it that an operator may shut.
+
+    ``most_under_way`` is how many polls there were at once, ``paused_at`` since when there may be none.
+    """
 
     def __init__(self, upstream: PlayedUpstream) -> None:
         self._upstream = upstream
         self._under_way = 0
         self.most_under_way = 0
+        self.paused_at: float | None = None
 
     async def __call__(self, route: Route, name: TopicName, request: UpstreamRequest, validators: Validators) -> Answer:
-        self._upstream.begun.append(asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        if self.paused_at is not None:
+            assert now == self.paused_at, "a poll begins while the topic is paused"  # not one that began just before
+            raise PollError("paused", "played", asked=False)
+        self._upstream.begun.append(now)
         self._under_way += 1
         self.most_under_way = max(self.most_under_way, self._under_way)
         try:
@@ -180,6 +191,8 @@ class PlayedSocket(Subscriber):
 class LongPoller:
     """A client that asks, is parked, and asks again with what it got."""
 
+    transport_name: ClassVar[Transport] = "long_poll"
+
     def __init__(self, world: World, replica: Replica, mode: Any) -> None:
         self.world = world
         self.replica = replica
@@ -241,9 +254,12 @@ class World:
     def start(self) -> None:
         store = WitnessedStore(self.clock.token(), self.upstream, self.truth)
         self.fetch = PlayedFetch(self.upstream)
-        means = Means(self.clock, self.fetch, decoder_for, store, self._tasks, Metrics())
+        self.pauses = Pauses()
+        means = Means(self.clock, self.fetch, decoder_for, store, self._tasks, Metrics(), pauses=self.pauses)
         self.hub = Hub(means, max_topics=10, heartbeat=15.0)
-        self.channel = self.hub.channel(self.route, self.route.topic({}, {}))
+        channel = self.hub.channel(self.route, self.route.topic({}, {}))
+        assert isinstance(channel, PolledChannel), "it is no view"
+        self.channel = channel
 
     def restart(self) -> None:
         for client in range(CLIENTS):
@@ -251,6 +267,20 @@ class World:
         assert self.fetch.most_under_way <= 1, "promise 5: two polls of one topic at once"
         self.hub.close()
         self.start()
+
+    def pause(self) -> None:
+        if self.fetch.paused_at is None:
+            self.fetch.paused_at = self.clock.now()
+        self.pauses.upstreams.add("u")
+        self.channel.pause()
+
+    def resume(self) -> None:
+        self.fetch.paused_at = None
+        self.pauses.upstreams.clear()
+        self.channel.resume(delay=EVERY * self.clock.chance())
+
+    def poke(self) -> None:
+        self.channel.poke()
 
     def join(self, client: int, mode: str, form: Any) -> None:
         self.leave(client)
@@ -327,7 +357,8 @@ class Author:
         chance = self.chance
         client, mode = chance.randrange(CLIENTS), chance.choice(MODES)
         weights = {"serve": 16, "join": 4, "ask": 2, "leave": 1, "fill": 2, "drain": 3, "trouble": 2}
-        what = chance.choices([*weights, "delay", "beat", "restart"], [*weights.values(), 1, 1, 0.5])[0]
+        rare = {"delay": 1, "beat": 1, "restart": 0.5, "pause": 1, "resume": 1.5, "poke": 1}
+        what = chance.choices([*weights, *rare], [*weights.values(), *rare.values()])[0]
         match what:
             case "serve":
                 return what, self.document()
@@ -386,6 +417,7 @@ def is_told(replica: Replica, client: PlayedSocket | LongPoller, document: Any) 
 
 async def finish(world: World) -> None:
     world.upstream.trouble, world.upstream.delay = None, 0.0
+    world.resume()
     for client in range(CLIENTS):
         world.drain(client)
     await asyncio.sleep(12 * EVERY)  # the longest that anybody backs off, and two polls
@@ -435,6 +467,17 @@ FROM_ITEMS_TO_PATCH: Script = [
     (("serve", [{"id": 2, "v": 1}, {"id": 3}, PAD]), 10.0),
 ]
 BEATS: Script = [(("join", n, "patch", sse_block), 0.0) for n in range(CLIENTS)] + [(("beat",), 1.0)] * 3
+PAUSED: Script = [
+    (("delay", 0.5), 0.0),
+    (("join", 0, "patch", sse_block), 0.2),
+    (("pause",), 1.0),
+    (("serve", [PAD]), 30.0),
+    (("join", 1, "items", sse_block), 0.0),
+    (("poke",), 0.0),
+    (("resume",), 0.0),
+    (("pause",), 30.0),
+    (("resume",), 0.0),
+]
 TWO_WHO_WERE_AWAY: Script = [
     (("serve", {"value": 0, "pad": "x" * 9000}), 0.0),
     (("join", 0, "patch", sse_block), 0.0),
@@ -455,6 +498,7 @@ TWO_WHO_WERE_AWAY: Script = [
 @example(GONE_AND_BACK, 0)
 @example(FROM_ITEMS_TO_PATCH, 0)
 @example(TWO_WHO_WERE_AWAY, 0)
+@example(PAUSED, 0)
 @given(scripts, seeds)
 def test_every_client_holds_the_truth(script: Script, seed: int) -> None:
     """For any script: at every id what was served then, in the end what is served, and never two polls at once."""

@@ -116,7 +116,9 @@ class Judgement:
         self.refusals |= {at: refusal for at, seat in enumerate(self._seats) if seat.principal is principal}
 
     def _patience(self, seat: Seat) -> float:
-        """How long a topic may take to get its first document."""
+        """How long a topic may take to get its first document; one that is paused would keep the others waiting."""
+        if seat.channel.feed.topic.is_paused_by_operator:
+            return 0.0
         return seat.channel.status.since + RECOGNITION_PATIENCE - self._clock.wall()
 
     def _own(self) -> list[Standing]:

@@ -8,8 +8,8 @@ becomes of that, the request that was redirected has been sent.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from types import TracebackType
 
@@ -66,6 +66,12 @@ class HttpFetch:
     def has(self, name: str, upstream: Upstream) -> bool:
         """Whether this is the upstream that is asked by that name already."""
         return name in self._lines and self._lines[name].upstream == upstream
+
+    def hang_up(self, name: str) -> None:
+        """End what is passed on to an upstream without an end of its own: what a client says there is like requests."""
+        for line in (*self._lines.values(), *self._retired):
+            if line.name == name:
+                line.hang_up()
 
     async def close_retired(self) -> None:
         """Close the connections of upstreams that are no longer as they were, once nobody waits for an answer."""
@@ -129,6 +135,7 @@ class Line:
         self.upstream = upstream
         self.gate = gate
         self.under_way = 0
+        self._conversations: set[aiohttp.ClientResponse] = set()
         self._clock = clock
         self._redirects = upstream.redirects
         self._alias = upstream.host
@@ -157,6 +164,19 @@ class Line:
             return await self._exchange.open(request, body.once())
         handing = Handing(self._exchange, self.gate, self._clock, body)
         return await handing.on(request, self._credentials)
+
+    @contextmanager
+    def conversation(self, response: aiohttp.ClientResponse) -> Iterator[None]:
+        """Know of a connection that has become another protocol's, as long as the context is open."""
+        self._conversations.add(response)
+        try:
+            yield
+        finally:
+            self._conversations.discard(response)
+
+    def hang_up(self) -> None:
+        for response in self._conversations:
+            response.close()
 
     async def follow(self, request: UpstreamRequest, reply: Reply, validators: Validators) -> Reply:
         """

@@ -79,7 +79,7 @@ class Passing:
         try:
             if is_signed and response.status == 401:
                 raise UpstreamFailed("the upstream does not accept the credentials that pushgate has for it")
-            return await self._return(response)
+            return await self._return(response, line)
         finally:
             response.close()
 
@@ -98,7 +98,7 @@ class Passing:
             if may_have_changed:
                 self._changed(self._request, self._way)
 
-    async def _return(self, response: aiohttp.ClientResponse) -> Passed:
+    async def _return(self, response: aiohttp.ClientResponse, line: Line) -> Passed:
         """Write the answer."""
         is_switch = response.status == 101
         if response.status < 200 and not is_switch:
@@ -112,10 +112,12 @@ class Passing:
             return await self._download.write(response, fields)
         if upgrade is None or response.headers.get("Upgrade", "").lower() != upgrade.lower():
             raise UpstreamFailed("the upstream switches to a protocol that it was not asked for")
+        line.gate.check_open()  # or it was paused meanwhile, and nobody would end what begins now
         self._count(self._asked.upstream, 101)
         self._download.has_begun = True
         head = head_of(101, response.reason, fields)
-        await tunnel(self._request, response, head, patience=self._patience)
+        with line.conversation(response):
+            await tunnel(self._request, response, head, patience=self._patience)
         return Passed(101, keep_alive=False)
 
     def _too_slow(self) -> Refusal:
