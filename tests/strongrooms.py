@@ -140,11 +140,7 @@ def routes(markers: Markers) -> dict[str, Any]:
         "told": {"body": {"login": {"token": markers("a JSON body"), "list": [{"secret": markers("a deep body")}]}}},
         "texted": {"body": f"user=ada&password={markers('a text body')}"},
         "filed": {"body_file": "body"},
-        "known": {
-            "headers": {"X-Of": brought},
-            "query": {"of": brought, "by": f"a {brought}"},
-            "body": {"of": brought},
-        },
+        "known": {"headers": {"X-Of": brought}, "query": {"of": brought, "by": f"a {brought}"}},
     }
     own = {"upstream": "plain", "auth": ENTRIES, "key": "id"}
     write = {
