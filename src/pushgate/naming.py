@@ -81,6 +81,8 @@ def is_safe_segment(value: str) -> bool:
 
 def decode_query(raw: str) -> dict[str, str]:
     """Return the query parameters, decoded as HTML forms do (``+`` is a space); a repeated name is a BadRequest."""
+    if not raw:
+        return {}
     pairs = decode_pairs(raw, at_most=MAX_QUERY_FIELDS)
     query = dict(pairs)
     if len(query) < len(pairs):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, get_args
 
 from .config.server import HEARTBEAT_FLOOR
@@ -110,6 +111,7 @@ def _refuse_topics(query: Mapping[str, str]) -> None:
         raise BadRequest("?topic= is for connections with many topics; this URL is one topic's own")
 
 
+@lru_cache(maxsize=256)  # clients of one program say the same
 def takes_gzip(field: str) -> bool:
     """Return whether an ``Accept-Encoding`` takes gzip, and not rather nothing at all (RFC 9110 section 12.5.3)."""
     weights = {match[1].lower(): float(match[2] or 1) for match in _CODING.finditer(field)}
@@ -151,7 +153,7 @@ def read_mode(text: str | None, modes: tuple[Mode, ...]) -> Mode:
 
 
 def _read_framing(text: str | None) -> Framing:
-    if text not in (None, *get_args(Framing)):
+    if text is not None and text not in get_args(Framing):
         raise BadRequest(f"framing={text!r} is neither 'event' nor 'message'")
     return "message" if text == "message" else "event"
 

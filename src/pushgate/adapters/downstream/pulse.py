@@ -57,12 +57,13 @@ def be_patient(transport: asyncio.Transport) -> None:
         sock.detach()
 
 
-def _borrow(transport: asyncio.Transport) -> socket.socket | None:
+def _borrow(transport: asyncio.Transport) -> socket.SocketType | None:
     """
     Return the socket of a transport, to be detached again; None if it has gone.
 
-    uvloop shows one that can tell no more than its number.
+    uvloop shows one that can tell no more than its number. Of the standard library's two classes it is the plain one,
+    which is made in half the time.
     """
     sock = transport.get_extra_info("socket")
     number = -1 if sock is None else sock.fileno()
-    return None if number < 0 else socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=number)
+    return None if number < 0 else socket.SocketType(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=number)

@@ -20,7 +20,7 @@ from ...leases import Stay
 from ...naming import CREDENTIALS_QUERY
 from ...negotiation import MAX_WAIT, Ask
 from ...routes import Route, TopicName
-from ...values import Caller
+from ...values import ANYBODY, Caller
 from ...views import ViewRoute
 from . import long_poll, sse, websocket
 from .desk import Desk
@@ -58,12 +58,12 @@ class Serving:
         """Answer by the transport that is asked for; ``cors``: for every answer to this client, refusals too."""
         route, values, query = target
         if route.is_open:
-            visitor = Visitor()
-        else:
-            wants, entries = partial(want_of, route, values, query, controls), self._lobby.entries
-            visitor = await self.receive(request, [route], controls, wants, cors)
-            self._lobby.check_kept(route, entries)
-            self._door.charge(request, visitor.principals.values())
+            seat = Seat(self._hub.channel(route, route.topic(values, query, ANYBODY)), ask.mode, ask.cursor)
+            return await self._answer(request, seat, ask, cors, None)
+        wants, entries = partial(want_of, route, values, query, controls), self._lobby.entries
+        visitor = await self.receive(request, [route], controls, wants, cors)
+        self._lobby.check_kept(route, entries)
+        self._door.charge(request, visitor.principals.values())
         if ask.transport == "websocket" and (names := self._unproved(route, visitor)) is not None:
             topic = route.topic(values, query, NOBODY)
             succeed = partial(websocket.succeed, hub=self._hub, topic=topic.text, ask=ask)
@@ -124,13 +124,14 @@ class Serving:
         return names
 
     async def _answer(
-        self, request: web.BaseRequest, seat: Seat, ask: Ask, cors: dict[str, str], visitor: Visitor
+        self, request: web.BaseRequest, seat: Seat, ask: Ask, cors: dict[str, str], visitor: Visitor | None
     ) -> web.StreamResponse:
+        """Answer by the transport that is asked for; ``visitor``: None if it does not matter who it is."""
         hub, clock, channel = self._hub, self._clock, seat.channel
         if refusal := channel.denial():
             raise refusal
-        stay = None  # it does not matter who it is
-        if seat.principal is not None or not channel.route.is_public:
+        stay = None
+        if visitor is not None:
             stay = Stay(hub.leases, visitor if seat.principal is None else visitor.only(seat.principal))
         match ask.transport:
             case "websocket":
