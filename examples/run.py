@@ -35,7 +35,7 @@ pushgate is listening. The backend behind it only knows short polling: http://12
   topics     http://127.0.0.1:{port}/departures
              http://127.0.0.1:{port}/quotes/ACME?currency=EUR   (also GLOBEX, INITECH, UMBRELLA; USD, GBP)
              http://127.0.0.1:{port}/boarding
-  probes     http://127.0.0.1:{admin}/readyz   http://127.0.0.1:{admin}/metrics
+  operators  http://127.0.0.1:{admin}/readyz   http://127.0.0.1:{admin}/metrics
 
 One URL, four behaviours; in another terminal:
 
@@ -46,8 +46,9 @@ One URL, four behaviours; in another terminal:
   WebSocket    {python} -m websockets ws://127.0.0.1:{port}/quotes/ACME
                (curl 8.11 and later can too: curl -N ws://127.0.0.1:{port}/quotes/ACME)
 
-Ctrl-C ends everything.
-"""
+Ctrl-C ends everything. What goes on here, and a console to try it:
+
+  dashboard  http://127.0.0.1:{admin}/"""
 
 
 class Ended(Exception):

@@ -55,6 +55,7 @@ PURE = [
     "wishes",
     "wheel",
     "generation",
+    "tides",
     "repetition",
     "tools",
 ]
@@ -110,7 +111,10 @@ INSIDE = {
         "hints",
         "adapting",
     ],
-    "tools": ["planning", "probing", "narration", "redaction", "recordings", "tracing", "falsity", "replaying"],
+    "tools": [
+        *("planning", "probing", "narration", "retelling", "redaction", "recordings", "tracing"),
+        *("falsity", "replaying"),
+    ],
 }
 
 # Pure modules know neither the network nor the time nor chance.

@@ -13,17 +13,19 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import structlog
-from aiohttp import web
 
 from .adapters.admin.health import Health, probes_of
+from .adapters.admin.house import House
 from .adapters.admin.listener import Admin
+from .adapters.admin.lookout import Lookout
 from .adapters.authority import Inquiries
 from .adapters.downstream.certificates import Certificates
 from .adapters.downstream.desk import Desk
 from .adapters.downstream.door import Door
 from .adapters.downstream.front import Front
-from .adapters.downstream.handover import BACKLOG, listen
+from .adapters.downstream.handover import listen
 from .adapters.downstream.heads import Server
+from .adapters.downstream.listening import serve
 from .adapters.downstream.lobby import Lobby
 from .adapters.downstream.poking import Poking
 from .adapters.downstream.proxying.passage import Passage
@@ -63,10 +65,6 @@ log = structlog.get_logger()
 
 # An idle keep-alive connection is closed after this; longer than the 60 s that most proxies keep theirs.
 KEEP_ALIVE = 75.0
-
-# Requests that are still under way when everybody has left, or has had the time to, are given no more than this, so
-# that the process ends within the window and the grace that are configured.
-CUT_AFTER = 0.05
 
 
 class Gateway:
@@ -122,9 +120,7 @@ class Gateway:
         self.certificates.begin(self.config)
         self.vitals.is_configured = True
         async with AsyncExitStack() as stack:
-            listener = listen(server.listen.host, server.listen.port, heartbeat=server.heartbeat)
-            public = stack.enter_context(closing(listener))
-            private = stack.enter_context(closing(_bind(server.admin.listen)))
+            public, private = (_bind(stack, at, server.heartbeat) for at in (server.listen, server.admin.listen))
             gates, http = await self._reach_upstreams(stack)
             inquiries = await stack.enter_async_context(Inquiries(self.clock))
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -139,7 +135,8 @@ class Gateway:
                 *(Standstill(self._pauses, hub, gates, http, self._generation, self.clock), self.metrics, self.clock),
             )
             reloads = self._prepare_reloads(parts, departures, tasks)
-            await self._listen(stack, tasks, front, public, self._admin(parts, departures, reloads), private)
+            admin = self._admin(stack, tasks, parts, departures, reloads)
+            await self._listen(stack, tasks, front, public, admin, private)
             background = [
                 tasks.create_task(self.vitals.watch_loop(), name="loop watch"),
                 tasks.create_task(self._beat(hub), name="heartbeats"),
@@ -216,16 +213,29 @@ class Gateway:
         front.serve_on(server)
         is_secure = self.certificates.context is not None
         handshakes = Handshakes(server, self.certificates, tasks) if is_secure else None
-        self.address = await _serve(stack, server, public, handshakes)
-        operating = Server(admin, access_log=None, handler_cancellation=False)  # what is ordered is done
-        self.admin_address = await _serve(stack, operating, private)
+        self.address = await serve(stack, server, public, handshakes)
+        # What is ordered is done, whoever has left meanwhile.
+        operating = Server(admin, access_log=None, handler_cancellation=False, is_guarded=True)
+        self.admin_address = await serve(stack, operating, private)
         self.vitals.is_listening = True
         log.info("gateway.listening", address=self.address, admin=self.admin_address)
 
-    def _admin(self, parts: Changeover, departures: Departures, reloads: Reloads) -> Admin:
+    def _admin(
+        self,
+        stack: AsyncExitStack,
+        tasks: asyncio.TaskGroup,
+        parts: Changeover,
+        departures: Departures,
+        reloads: Reloads,
+    ) -> Admin:
+        """Return the handler of what operators ask; the dashboard ends with the stack."""
         resolve, standstill = parts.front.resolve, parts.standstill
         switches = switchboard(lambda: self._generation, parts.hub, resolve, standstill, departures, reloads)
-        return Admin(self.metrics, Health(probes_of(self.vitals, departures)), switches)
+        house = House(lambda: self._generation, parts, departures, reloads)
+        lookout = Lookout(house, parts.front, tasks)
+        stack.push_async_callback(lookout.close)
+        health = Health(probes_of(self.vitals, departures))
+        return Admin(self.metrics, health, {**switches, **lookout.switches})
 
     async def _beat(self, hub: Hub) -> None:
         due = self.clock.now()
@@ -275,21 +285,5 @@ class Gateway:
         return door, departures
 
 
-async def _serve(
-    stack: AsyncExitStack, server: web.Server, listener: socket.socket, handshakes: Handshakes | None = None
-) -> tuple[str, int]:
-    runner = web.ServerRunner(server, shutdown_timeout=CUT_AFTER)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    if handshakes is None:
-        await web.SockSite(runner, listener, backlog=BACKLOG).start()
-    else:
-        await handshakes.start(listener)
-        stack.callback(handshakes.stop)
-    host, port = listener.getsockname()[:2]
-    return str(host), int(port)
-
-
-def _bind(at: Address) -> socket.socket:
-    family = socket.AF_INET6 if ":" in at.host else socket.AF_INET
-    return socket.create_server((at.host, at.port), family=family)
+def _bind(stack: AsyncExitStack, at: Address, heartbeat: float) -> socket.socket:
+    return stack.enter_context(closing(listen(at.host, at.port, heartbeat=heartbeat)))

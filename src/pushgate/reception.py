@@ -13,13 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .answers import NO_VALIDATORS, Accepted, Answer, hash_of
-from .documents.changes import Version
+from .documents.changes import Sealed, Version
 from .documents.guarding import Doubt
 from .errors import PollError, PollFailureReason
 from .happenings import Answered, Denied, Freshness, Missing, Outcome, Unchanged
 from .refinery import Decoder, Refinery
 from .routes import Route
-from .values import ABSENT, UNREAD, State, Validators
+from .values import ABSENT, UNREAD, Document, State, Validators
 from .workbench import Base, Commission, Finished
 
 # To read, compare and encode so many bytes takes about 10 ms, and meanwhile nobody else is served.
@@ -35,6 +35,7 @@ class Held:
 
     doubt: Doubt
     size: int  # bytes of the answer
+    document: Document | Sealed  # what it would have become
 
 
 class Reception:
@@ -150,7 +151,8 @@ class Reception:
                 self.accepted = Accepted()
                 self._refinery.forget()
             case Answered(doubt=Doubt() as doubt) if state == "held":
-                self.held = Held(doubt, len(answer.body))
+                document = ABSENT if outcome.news is None else outcome.news.document
+                self.held = Held(doubt, len(answer.body), document)
             case Answered():
                 self.accepted = self._accepted(answer)
                 if not self.is_away:

@@ -69,7 +69,7 @@ class Reloads:
         self._lock = asyncio.Lock()
         self._asked = asyncio.Event()
         self._has_ended = False
-        metrics.reloaded(is_ok=True, at=clock.wall())
+        self._note(is_good=True)
 
     async def reload(self, *, cause: str) -> Tally:
         """Take over what the file says; raises ConfigError, and then nothing has changed."""
@@ -78,15 +78,22 @@ class Reloads:
                 generation = await asyncio.to_thread(self._build)
                 self._refuse_if_ended()
             except ConfigError as error:
-                self._metrics.reloaded(is_ok=False)
+                self._note(is_good=False)
                 log.error("reload.failed", cause=cause, problems=[*map(str, error.problems)])
                 raise
             tally = self._take_over(generation)
             self._current = generation
-            self._metrics.reloaded(is_ok=True, at=self._clock.wall())
+            self._note(is_good=True)
             log.info("reload.done", cause=cause, **asdict(tally))
             await self._tidy()
             return tally
+
+    def _note(self, *, is_good: bool) -> None:
+        """Remember how it went: ``is_good``, whether the file that was read last is in force, and since when one is."""
+        self.is_good = is_good
+        if is_good:
+            self.taken_over_at = self._clock.wall()
+        self._metrics.reloaded(is_ok=is_good, at=self.taken_over_at if is_good else None)
 
     async def tell(self) -> dict[str, int]:
         """Take over what the file says, and return what became of topics and clients; raises ConfigError."""

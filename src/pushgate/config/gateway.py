@@ -61,6 +61,11 @@ class Gateway(Section):
         """What the file says; None if there is none."""
         return None if self._origin is None else self._origin.tree
 
+    @property
+    def file(self) -> str | None:
+        """What messages call the file that it was loaded from; None if there is none."""
+        return None if self._origin is None else self._origin.file
+
     def remember(self, origin: Report) -> None:
         """Keep the places in the file for what is said later; the only thing about a Gateway that is ever set."""
         self._origin = origin

@@ -20,7 +20,7 @@ class Report:
 
     def __init__(self, file: str, tree: Mapping, *, defaults: frozenset[Mark], hide: Callable[[str], str]) -> None:
         self.tree = tree
-        self._file = file
+        self.file = file
         self._defaults = defaults
         self._hide = hide
         self._problems: dict[tuple[Mark, str], ConfigProblem] = {}
@@ -28,7 +28,7 @@ class Report:
 
     def blank(self) -> Report:
         """Return a report on the same file that has no problems yet."""
-        return Report(self._file, self.tree, defaults=self._defaults, hide=self._hide)
+        return Report(self.file, self.tree, defaults=self._defaults, hide=self._hide)
 
     def add_finding(self, finding: Finding) -> None:
         if finding.at_key:
@@ -70,7 +70,7 @@ class Report:
 
     def _add(self, mark: Mark, message: str) -> None:
         message = " ".join(self._hide(message).split())
-        self._problems.setdefault((mark, message), ConfigProblem(self._file, mark.line, mark.column, message))
+        self._problems.setdefault((mark, message), ConfigProblem(self.file, mark.line, mark.column, message))
 
     def _name(self, path: Path) -> str:
         return name(self._origin(path, key_mark(self.tree, path)))

@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from ..values import Document, Encoding, Event, Mode
 from .changes import Change, Sealed, Telling, Version, encode, timestamp
@@ -79,10 +79,7 @@ class History:
         encoding: Encoding | None = None,
     ) -> None:
         self._epoch = epoch
-        self._scopes: dict[Family, str] = {
-            "document": scope_of("document", scope),
-            "items": scope_of("items", scope),
-        }
+        self._scopes: dict[Family, str] = {family: scope_of(family, scope) for family in get_args(Family)}
         self.limits = limits  # another may be set; it counts from the next change on
         self._keys = keys
         self._past = past
@@ -281,6 +278,10 @@ class History:
         """What it holds, as JSON: the current document, and what is remembered of the changes that led to it."""
         return self._weight if self.latest is None else self._weight + self.latest.size
 
+    def recent(self, count: int) -> list[Change]:
+        """Return the latest changes that are remembered, the oldest of them first."""
+        return self._changes[-count:]
+
     @property
     def oldest(self) -> int | None:
         """The number of the oldest change that is remembered; None if there is none."""
@@ -296,5 +297,4 @@ class History:
         while len(self._changes) > self.limits.events or (
             self._changes and (self._weight > self.limits.bytes or self._changes[0].after.at < horizon)
         ):
-            self._weight -= self._changes.pop(0).weight
-            self._versions.pop(0)
+            self.forget_oldest()

@@ -22,13 +22,14 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Switch(Protocol):
     """A path at which operators see or change something."""
 
-    async def answer(self, request: web.BaseRequest) -> web.Response:
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Tell or obey whoever may; raises Refusal."""
 
 
 class Admin:
     """
-    ``health`` answers the probes. ``/metrics``: the scrape. ``switches``: what operators see and change, by path.
+    ``health`` answers the probes. ``/metrics``: the scrape. ``switches``: what operators see and change, by path; one
+    whose path ends in a slash answers for everything below it.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Admin:
         self._metrics = metrics
         self._health = health
         self._switches = switches
+        self._below = {path: switch for path, switch in switches.items() if path.endswith("/") and path != "/"}
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -47,8 +49,8 @@ class Admin:
         except Refusal as refusal:
             return answer_refusal(refusal)
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
-        if (switch := self._switches.get(request.path)) is not None:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if (switch := self._find(request.path)) is not None:
             return await switch.answer(request)
         if request.method not in ("GET", "HEAD"):
             return web.Response(status=405, text="read only\n", headers={"Allow": "GET, HEAD"})
@@ -60,3 +62,7 @@ class Admin:
             case _:
                 known = ", ".join([*self._health.paths, "/metrics", *self._switches])
                 return web.Response(status=404, text=f"there are {known}\n")
+
+    def _find(self, path: str) -> Switch | None:
+        exact = self._switches.get(path)
+        return exact or next((switch for below, switch in self._below.items() if path.startswith(below)), None)

@@ -24,7 +24,7 @@ from ...views import ViewRoute
 from ...wishes import Wishes
 from . import shared_sse, sse
 from .desk import Desk
-from .handover import TakenOver
+from .handover import TakenOver, server_of
 from .heads import Server
 from .lobby import Lobby
 from .poking import Poking
@@ -40,7 +40,7 @@ from .upgrade import is_browser, refuse
 
 
 class Front:
-    """The handler of every public request; ``serve_on`` is told who reads them, before there is one."""
+    """The handler of every public request."""
 
     def __init__(
         self,
@@ -87,8 +87,7 @@ class Front:
         return self._desk.host.resolve(topic)
 
     def serve_on(self, server: Server) -> None:
-        """Have the requests behind those that were taken over read by this one."""
-        self._serving.server = server
+        """Have the requests that this one reads get ids of ours."""
         server.ids = self._desk.ids
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -208,7 +207,7 @@ class Front:
         visitor = await self._serving.receive(request, entries, wishes.controls, wants, cors)
         self._door.charge(request, visitor.principals.values())
         retry = self._door.retry
-        return await self._sharing.answer(request, self._serving.server, wishes, visitor, fields=cors, retry=retry)
+        return await self._sharing.answer(request, server_of(request), wishes, visitor, fields=cors, retry=retry)
 
     async def _pass_on(self, request: web.BaseRequest, unknown: NoSuchTopic) -> web.StreamResponse:
         """Answer a request that no route is there for as the backend does; raises ``unknown`` if that is not asked."""

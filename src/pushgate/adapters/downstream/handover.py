@@ -71,6 +71,13 @@ def connection_of(transport: asyncio.BaseTransport) -> object:
     return transport.get_extra_info("ssl_object") or transport
 
 
+def server_of(request: web.BaseRequest) -> web.Server:
+    """Return who has read the request, and reads the next one of its connection; before its socket is taken over."""
+    server = request.protocol._manager
+    assert server is not None, "nobody has taken the socket over"
+    return server
+
+
 def has_more(request: web.BaseRequest) -> bool:
     """Whether the client has already sent the next request; aiohttp has read it, so its socket cannot be taken over."""
     return bool(request.protocol._messages)

@@ -146,12 +146,20 @@ class Server(web.Server):
     aiohttp's server, for a socket of ``listen``: a connection is accepted without a system call for its options.
 
     Heads that take longer than ``head_patience`` are refused, and ``linger`` is how long that may be read.
+    ``is_guarded``: whoever asks is looked at each time, so no request is known by heart.
     """
 
     head_patience, linger = HEAD_PATIENCE, LINGER
     ids: Callable[[], str] = RequestIds("-")  # set by who has some; these are for a listener that few see
 
-    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], **options: Any) -> None:
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        *,
+        is_guarded: bool = False,
+        **options: Any,
+    ) -> None:
+        self.is_guarded = is_guarded
         sizes = {"max_line_size": MAX_LINE_BYTES, "max_headers": MAX_FIELDS, "max_field_size": MAX_FIELD_BYTES}
         super().__init__(handler, **{"handler_cancellation": True, "lingering_time": LINGER, **sizes, **options})
         self.heads: Alarms[_Receiver] = Alarms()  # each with the time by which it must be complete

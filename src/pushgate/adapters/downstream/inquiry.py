@@ -22,6 +22,8 @@ from ...negotiation import Ask
 from ...values import State
 from ...wire import long_poll_body
 from .door import Door
+from .handover import server_of
+from .heads import Server
 from .recognition import Recognition, without_cursor, words_of
 from .replies import JSON, Reply, Written, mention, refusal_reply, topic_fields, whole
 from .short_poll import PAUSED, document_reply
@@ -153,8 +155,9 @@ class LongPolls:
 
     def learn(self, request: web.BaseRequest, question: Question) -> Inquiry:
         """Return what a request asks, and know it by heart if everybody who asks so is shown the same."""
-        words = None
-        if question.channel.route.is_open and not question.ask.is_document and request.version == HttpVersion11:
+        words, server = None, server_of(request)
+        is_same_for_all = question.channel.route.is_open and not (isinstance(server, Server) and server.is_guarded)
+        if is_same_for_all and not question.ask.is_document and request.version == HttpVersion11:
             words = words_of(request.raw_path, request.raw_headers)
         parts = without_cursor(words) if words else None
         if parts is None:

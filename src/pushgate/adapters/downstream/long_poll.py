@@ -18,7 +18,7 @@ from ...hub import Hub
 from ...leases import patience
 from ...values import Mode, Principal
 from ...wire import long_poll_body
-from .handover import TakenOver, has_more, may_go_on, take_over
+from .handover import TakenOver, has_more, may_go_on, server_of, take_over
 from .inquiry import Inquiry, LongPolls, Question
 from .parking import ParkedConnection
 from .replies import JSON, Reply, identified, mention, topic_fields, whole
@@ -175,7 +175,6 @@ def answer(
     request: web.BaseRequest,
     question: Question,
     hub: Hub,
-    server: web.Server,
     polls: LongPolls,
     *,
     principal: Principal | None = None,
@@ -192,7 +191,7 @@ def answer(
     if reply is not None:
         return reply.told("long_poll")
     inquiry = polls.learn(request, question)
-    keep_alive = may_go_on(request)
+    keep_alive, server = may_go_on(request), server_of(request)
     at_head, request_id = inquiry.at_head(question), id_of(request)
     parked = Parked(
         polls, inquiry, at_head, hub, server, keep_alive=keep_alive, principal=principal, request_id=request_id

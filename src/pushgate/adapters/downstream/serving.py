@@ -39,9 +39,7 @@ Target: TypeAlias = "tuple[Route | ViewRoute, dict[str, str], dict[str, str]]"
 
 
 class Serving:
-    """Answers clients of single topics; ``server`` reads the next request of a connection that is given back."""
-
-    server: web.Server  # the gateway sets it before it listens
+    """Answers clients of single topics."""
 
     def __init__(self, hub: Hub, clock: Clock, door: Door, lobby: Lobby, desk: Desk, tickets: TicketOffice) -> None:
         self._hub = hub
@@ -145,7 +143,7 @@ class Serving:
                     await self._settle(seat, ask)
                 shared = {name: value for name, value in cors.items() if name != REQUEST_ID}
                 question = Question(channel, ask, clock, shared)
-                return long_poll.answer(request, question, hub, self.server, self.polls, principal=seat.principal)
+                return long_poll.answer(request, question, hub, self.polls, principal=seat.principal)
             case "short_poll":
                 is_polled = await self._settle(seat, ask)
                 reply = document_reply(channel, ask, now=clock.wall(), is_head=request.method == "HEAD")

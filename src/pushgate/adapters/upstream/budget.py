@@ -51,13 +51,12 @@ class Gate:
         self.name = name
         self.is_up: bool | None = None  # as the latest poll found it; None before the first
         self.quota: int | None = None  # what the upstream last said is left of its own limit
-        self._clock = clock
-        self._metrics = metrics
+        self._clock, self._metrics = clock, metrics
         self._pauses = pauses
         self._upstream = upstream
         self._limiter = limiter_of(upstream)
         self._breaker = breaker_of(upstream)
-        self._under_way = 0
+        self._under_way, self.requests = 0, 0  # and those that are over
         self._queue: dict[_Waiter, object] = {}  # with the trial that each belongs to
         self._timer: asyncio.TimerHandle | None = None
         self._hold: Hold | None = None
@@ -153,6 +152,7 @@ class Gate:
     def leave(self) -> None:
         """Give the turn back."""
         self._under_way -= 1
+        self.requests += 1
         if self._queue:
             self._pump()
 
