@@ -34,6 +34,7 @@ from .happenings import (
 from .ledger import Account, outcome_of
 from .poller import Means, Outlet
 from .polling import Polling, Setback
+from .reception import Reception
 from .routes import Route, TopicName
 from .timetable import Moment
 from .topic import Topic
@@ -54,8 +55,7 @@ class Feed:
         self.history = means.log.open(
             scope=f"{name.key}\n{route.definition}", limits=route.limits, keys=route.keys, encoding=route.encoding
         )
-        self._polling = Polling(route, name, means, self.history)
-        self.reception = self._polling.reception
+        self.polling = Polling(route, name, means, self.history)
         self.account = Account(means.metrics.ledger(route.name), now=now)
         self._means = means
         self._outlet = outlet
@@ -67,6 +67,11 @@ class Feed:
 
     def __repr__(self) -> str:
         return f"<Feed {self.name.text} {self.topic!r}>"
+
+    @property
+    def reception(self) -> Reception:
+        """Who takes in the answers."""
+        return self.polling.reception
 
     @property
     def status(self) -> Status:
@@ -82,7 +87,7 @@ class Feed:
     @property
     def setbacks(self) -> Sequence[Setback]:
         """The latest few failed polls, the newest first."""
-        return self._polling.setbacks
+        return self.polling.setbacks
 
     @property
     def age(self) -> float | None:
@@ -138,7 +143,7 @@ class Feed:
         self._cancel_timer()
         if self._task is not None:
             self._task.cancel()
-        self._polling.stop()
+        self.polling.stop()
 
     def revise(self, route: Route, name: TopicName) -> None:
         """Go on by another configuration that publishes the same; a poll under way is not disturbed."""
@@ -148,7 +153,7 @@ class Feed:
         timetable = None if is_same else route.timetable(self._means.clock.now())
         self.route, self.name = route, name
         self.history.limits = route.limits
-        self._polling.revise(route, name)
+        self.polling.revise(route, name)
         is_standing = name in route.standing
         self._obey_all(self.topic.revise(route.terms, timetable, is_standing=is_standing, at=self._moment()))
 
@@ -223,12 +228,12 @@ class Feed:
     async def _poll(self, *, is_conditional: bool) -> None:
         began, failures = self._means.clock.now(), self.topic.failures
         try:
-            answer, event = await self._polling.ask(began, is_conditional=is_conditional)
+            answer, event = await self.polling.ask(began, is_conditional=is_conditional)
             at = self._moment()
             seconds = at.now - began
             self._count(answer.cost)
             commands = self.topic.handle(event, at)
-            self._polling.remember(
+            self.polling.remember(
                 answer, event, self.topic.state
             )  # before anybody is told of it, who may ask for its very bytes
             self._obey_all(commands)
@@ -236,7 +241,7 @@ class Feed:
                 log.info("poll.recovered", topic=self.name.text, failures=failures)
         except Exception as error:
             seconds = self._means.clock.now() - began
-            event = self._polling.fail(error)
+            event = self.polling.fail(error)
             self._count(Cost() if event.was_asked else None)
             commands = self._handle(event)
             if not event.is_skipped:

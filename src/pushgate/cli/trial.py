@@ -126,7 +126,7 @@ class Trial:
 
             means = Means(clock, fetch, decoder_for, MemoryStore(clock.token()), tasks, metrics)
             self.feed = Feed(self.route, self.name, means, self)
-            self.feed.reception = TracedReception(self.route, decoder_for(self.route), self.trace)
+            self.feed.polling.reception = TracedReception(self.route, decoder_for(self.route), self.trace)
             self.feed.joined()
             try:
                 yield self
