@@ -157,8 +157,7 @@ def generated() -> dict[Path, str]:
         CHART / "values.schema.json": f"{schema}\n",
         CHART / "README.md": readme((CHART / "README.md").read_text(), text),
     }
-    copies = {CHART / "files" / name: ROOT / source for name, source in COPIES.items() if (ROOT / source).exists()}
-    return made | {copy: source.read_text() for copy, source in copies.items()}
+    return made | {CHART / "files" / name: (ROOT / source).read_text() for name, source in COPIES.items()}
 
 
 if __name__ == "__main__":

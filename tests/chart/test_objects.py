@@ -48,7 +48,11 @@ def test_labels_and_selectors_belong_together(case: object) -> None:
 def test_alone_it_goes_on_until_nobody_is_sent_there_any_more(version: str) -> None:
     """Then SIGTERM has clients leave; the pod has time for all of it."""
     pod = one(rendered(MINIMAL, kubernetes=version), "Deployment")["spec"]["template"]["spec"]
-    action = {"exec": {"command": ["sleep", "5"]}} if version == "1.28.0" else {"sleep": {"seconds": 5}}
+    action = (
+        {"exec": {"command": ["python", "-c", "import time; time.sleep(5)"]}}
+        if version == "1.28.0"
+        else {"sleep": {"seconds": 5}}
+    )
     assert pod["containers"][0]["lifecycle"] == {"preStop": action}
     assert pod["terminationGracePeriodSeconds"] == 5 + 20 + 5 + 5
     assert "lifecycle" not in gateway(rendered(MINIMAL, settings=["preStopSeconds=0"], kubernetes=version))

@@ -109,7 +109,7 @@ def test_every_command_in_it_is_pushgates(case: str, tmp_path: Path) -> None:
         objects = rendered(chart=with_dependency(tmp_path))
     container = gateway(objects)
     assert parsed(container["args"])["file"].startswith("/etc/pushgate/")
-    command = container["lifecycle"]["preStop"].get("exec", {}).get("command")
-    assert command is None or parsed(command[1:])["admin"] == "127.0.0.1:8081"
+    if case == "sidecar-alone":
+        assert parsed(container["lifecycle"]["preStop"]["exec"]["command"][1:])["admin"] == "127.0.0.1:8081"
     for pod in (each for each in objects if each["kind"] == "Pod"):
         assert parsed(pod["spec"]["containers"][0]["args"])["admin"].endswith("-admin:8081")

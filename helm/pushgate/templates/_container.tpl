@@ -94,8 +94,9 @@ exec:
 {{- else if semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version -}}
 sleep: {seconds: {{ .Values.preStopSeconds }}}
 {{- else -}}
+{{- /* The image need not have a shell, nor a sleep. */ -}}
 exec:
-  command: [sleep, {{ .Values.preStopSeconds | quote }}]
+  command: [python, -c, {{ printf "import time; time.sleep(%d)" (int .Values.preStopSeconds) | quote }}]
 {{- end -}}
 {{- end -}}
 
