@@ -31,5 +31,9 @@ class Clock:
         """Return 64 random bits that nobody can guess, as 11 characters that may stand in a cursor."""
         return secrets.token_urlsafe(8)
 
+    def wait(self, seconds: float) -> None:
+        """Do nothing for a while: for commands that have no loop."""
+        time.sleep(seconds)
+
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -17,12 +17,16 @@ from .config import config
 from .drain import drain
 from .health import health
 from .manual import Contents, Page
+from .pause import pause
 from .plan import plan
 from .probe import probe
+from .refresh import refresh
 from .reload import reload
 from .replay import replay
+from .resume import resume
 from .run import run
 from .schema import schema
+from .topics import topics
 from .try_ import try_
 from .version import version
 
@@ -40,7 +44,7 @@ COMMANDS: dict[str, list[Callable[..., None]]] = {
     "Writing a configuration": [probe, check, config, schema, plan],
     "Running it": [run, version],
     "Trying it out": [try_, replay],
-    "Looking after a gateway that runs": [health, reload, drain],
+    "Looking after a gateway that runs": [health, topics, refresh, pause, resume, reload, drain],
 }
 for purpose, commands in COMMANDS.items():
     for command in commands:

@@ -40,6 +40,11 @@ def complete_upstreams(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning([*_section(ctx, "upstreams")], incomplete)
 
 
+def complete_pausable(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return what an operator may pause."""
+    return complete_polled(ctx, incomplete) + complete_upstreams(ctx, incomplete)
+
+
 def complete_auth(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the entries of ``auth:``."""
     return _beginning([*_section(ctx, "auth")], incomplete)

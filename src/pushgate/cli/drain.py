@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .configuration import ConfigFile
-from .operator import AdminAddress, AdminToken, obeyed
+from .operator import AdminAddress, AdminToken, demand, find_admin
 
 
 def drain(
@@ -28,5 +28,5 @@ def drain(
         # of a gateway elsewhere; the token is server.admin.token
         PUSHGATE_ADMIN_TOKEN=s3cr3t pushgate drain --admin gateway.internal:8081
     """
-    told = obeyed("DELETE" if undo else "POST", "/-/drain", file=file, admin=admin, token=token)
+    told = demand(find_admin(file, admin, token), "DELETE" if undo else "POST", "/-/drain")
     print(f"{'let in again' if undo else 'leaving'}: {told['connections']} connections")

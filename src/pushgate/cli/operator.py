@@ -98,9 +98,13 @@ def _check_token(token: str) -> None:
 
 def tell_gateway(method: str, path: str, *, file: str, admin: str, token: str) -> Told:
     """Ask the admin listener for something; says why and exits with 1 if nobody answers."""
+    return tell(find_admin(file, admin, token), method, path)
+
+
+def tell(reach: Reach, method: str, path: str) -> Told:
+    """Ask the admin listener that was found; says why and exits with 1 if nobody answers."""
     import http.client
 
-    reach = find_admin(file, admin, token)
     host, port = reach.host, reach.port
     headers = {"Pushgate-Admin": "1"} | ({"Authorization": f"Bearer {reach.token}"} if reach.token else {})
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
@@ -116,9 +120,9 @@ def tell_gateway(method: str, path: str, *, file: str, admin: str, token: str) -
         connection.close()
 
 
-def obeyed(method: str, path: str, *, file: str, admin: str, token: str) -> Any:
+def demand(reach: Reach, method: str, path: str) -> Any:
     """Return what the gateway answers, as JSON; says why and exits with 1 if it refuses."""
-    told = tell_gateway(method, path, file=file, admin=admin, token=token)
+    told = tell(reach, method, path)
     if not told.is_ok:
         print(legible(f"pushgate: {told.text.strip()}"), file=sys.stderr)
         raise typer.Exit(1)
