@@ -113,7 +113,7 @@ INSIDE = {
     ],
     "tools": [
         *("planning", "probing", "narration", "retelling", "redaction", "recordings", "tracing"),
-        *("falsity", "replaying"),
+        *("falsity", "replaying", "following"),
     ],
 }
 

@@ -26,6 +26,7 @@ from .replay import replay
 from .resume import resume
 from .run import run
 from .schema import schema
+from .tail import tail
 from .topics import topics
 from .try_ import try_
 from .version import version
@@ -43,7 +44,7 @@ app = typer.Typer(
 COMMANDS: dict[str, list[Callable[..., None]]] = {
     "Writing a configuration": [probe, check, config, schema, plan],
     "Running it": [run, version],
-    "Trying it out": [try_, replay],
+    "Trying it out": [try_, replay, tail],
     "Looking after a gateway that runs": [health, topics, refresh, pause, resume, reload, drain],
 }
 for purpose, commands in COMMANDS.items():

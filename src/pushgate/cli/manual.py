@@ -48,9 +48,10 @@ class Page(TyperCommand):
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is not None:
-                usual = "Arguments" if param.param_type_name == "argument" else "Options"
-                groups.setdefault(getattr(param, "rich_help_panel", None) or usual, []).append(record)
-        _write_groups(formatter, {**groups, "Options": groups.pop("Options")} if "Options" in groups else groups)
+                kind = "Arguments" if param.param_type_name == "argument" else "Options"
+                groups.setdefault(getattr(param, "rich_help_panel", None) or kind, []).append(record)
+        usual = {name: groups.pop(name) for name in ("Arguments", "Options") if name in groups}
+        _write_groups(formatter, usual | groups)
 
     def format_epilog(self, ctx: Context, formatter: Formatter) -> None:
         _, examples = parts(self.help or "")

@@ -1,0 +1,57 @@
+"""Following to the end: one connection after the other, with a pause between them, until there is nothing more."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+
+import aiohttp
+
+from ... import __version__
+from ...clock import Clock
+from ...tools.following import Again, Closed, Ending, Follower, Over, Refused
+from ...values import Transport
+from .streams import Streams
+
+# Told of every pause.
+Note = Callable[[Again], None]
+
+
+def new_session(ca: str | None) -> aiohttp.ClientSession:
+    """
+    Return what connections are opened with; ``ca``: a file with certificates that are believed, too.
+
+    Cookies are kept, also of an address without a name: one of them goes with a ticket. The environment has no say.
+    """
+    context = ssl.create_default_context()
+    if ca is not None:
+        context.load_verify_locations(ca)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=context),
+        cookie_jar=aiohttp.CookieJar(unsafe=True),
+        headers={"User-Agent": f"pushgate/{__version__}"},
+        trust_env=False,
+    )
+
+
+async def follow(
+    streams: Streams, follower: Follower, transports: tuple[Transport, ...], clock: Clock, note: Note
+) -> Over:
+    """Follow over the first of these transports that is offered; returns why there is nothing more to come."""
+    [transport, *others] = transports
+    while True:
+        ending = await streams.open(transport)
+        if others and not follower.was_heard and _is_not_offered(ending):
+            [transport, *others] = others
+            continue
+        verdict = follower.judge(ending, chance=clock.chance())
+        if isinstance(verdict, Over):
+            return verdict
+        note(verdict)
+        await clock.sleep(verdict.after)
+
+
+def _is_not_offered(ending: Ending) -> bool:
+    if isinstance(ending, Closed):
+        return ending.code == 4406
+    return isinstance(ending, Refused) and (ending.status == 406 or ending.code == "transport_not_offered")
