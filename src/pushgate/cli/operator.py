@@ -25,6 +25,7 @@ AdminAddress = Annotated[
     str,
     typer.Option(
         "--admin",
+        envvar="PUSHGATE_ADMIN",
         metavar="HOST:PORT",
         help="Its admin listener, if the configuration is not to be read.",
         rich_help_panel=_GATEWAY,
