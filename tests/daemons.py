@@ -1,5 +1,6 @@
 """
-Real daemons as upstreams: HAProxy, nginx, supervisord, monit and netdata, each as long as its context is open.
+Real daemons: HAProxy, nginx, supervisord, monit and netdata to be polled, and Prometheus, which polls; each as long as
+its context is open.
 
 Each listens on free ports of loopback, is configured in a folder of its own that goes with it, can be stopped and
 started again in the same place, and is ended by its own process id. A program that is not installed skips the test.
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import json
 import os
 import shutil
 import signal
@@ -23,7 +25,9 @@ from typing import Any, TypeVar
 import pytest
 
 from backends import PATIENCE
-from processes import Process, free_port
+from processes import ROOT, Process, free_port
+
+KIT = ROOT / "observability"
 
 # Where programs are: beside this Python, on the path, and where Debian keeps those that are not for everybody.
 PLACES = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
@@ -293,6 +297,26 @@ class Netdata(Daemon):
         await writer.drain()
         writer.close()
         await writer.wait_closed()
+
+
+class Prometheus(Daemon):
+    """Prometheus with the rules of observability/; it scrapes whoever it is told to, twice a second."""
+
+    program = "prometheus"
+
+    def configure(self) -> list[str | Path]:
+        self.write("targets.json", "[]")
+        found = {"files": [str(self.folder / "targets.json")], "refresh_interval": "1s"}
+        job = {"job_name": "pushgate", "file_sd_configs": [found]}
+        often = {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"}
+        config = {"global": often, "rule_files": [str(KIT / "alerts.yaml")], "scrape_configs": [job]}
+        file = self.write("prometheus.yml", json.dumps(config))  # YAML, too
+        where = [f"--storage.tsdb.path={self.folder / 'data'}", f"--web.listen-address=127.0.0.1:{self.port}"]
+        return [f"--config.file={file}", *where, "--log.level=warn"]
+
+    def scrape(self, target: str) -> None:
+        """Scrape this address from now on."""
+        self.write("targets.new", json.dumps([{"targets": [target]}])).replace(self.folder / "targets.json")
 
 
 def _ini(sections: Mapping[str, Mapping[str, object]]) -> str:
