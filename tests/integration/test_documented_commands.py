@@ -19,6 +19,7 @@ from gateways import eventually
 from test_docs import FENCE, PAGES, name
 
 QUICKSTART = ROOT / "docs" / "quickstart.md"
+MANUALS = [*PAGES, *sorted((ROOT / "helm").glob("*/README.md"))]
 
 # What stands in commands for something that only a reader has.
 PLACEHOLDERS = {
@@ -119,7 +120,9 @@ def helm() -> str:
     return str(own) if own.exists() else ""
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != QUICKSTART and next(blocks(page), None)], ids=name)
+@pytest.mark.parametrize(
+    "page", [page for page in MANUALS if page != QUICKSTART and next(blocks(page), None)], ids=name
+)
 async def test_every_command_succeeds(page: Path, tmp_path: Path) -> None:
     """One page after the other, from top to bottom, as somebody would who follows it."""
     async with documented(tmp_path) as opened:
