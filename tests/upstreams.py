@@ -142,6 +142,9 @@ class CountingGate:
         finally:
             self.under_way -= 1
 
+    def check_open(self) -> None:
+        pass
+
     def heard(self, answer: Answer) -> None:
         self.heard_of.append(answer.status)
 

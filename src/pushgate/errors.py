@@ -38,7 +38,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 PollFailureReason = Literal[
     "timeout",
@@ -57,8 +57,10 @@ PollFailureReason = Literal[
     "guard",
     "fail_if",
     "budget",
-    "paused",  # by an operator; never counted as a failure, since nothing was asked
 ]
+
+# And why there was no poll to fail: an operator has paused its upstream, so nothing was asked.
+PollErrorReason: TypeAlias = PollFailureReason | Literal["paused"]
 
 # When to come back to what an operator has paused, in seconds: often enough to notice soon that it is over.
 PAUSE_PATIENCE = 30.0
@@ -116,15 +118,15 @@ class PollError(PushgateError):
     """
     A poll yielded no document.
 
-    ``reason`` is one of the label values of ``pushgate_poll_failures_total``; ``detail`` is for people and never holds
-    the body or a credential. ``retry_after`` is what the upstream asked for, in seconds. ``asked``: whether a request
-    went out at all; a poll that was spared the upstream is counted as skipped.
+    ``reason`` is one of the label values of ``pushgate_poll_failures_total``, or ``paused``. ``detail`` is for people
+    and never holds the body or a credential. ``retry_after`` is what the upstream asked for, in seconds. ``asked``:
+    whether a request went out at all; a poll that was spared the upstream is counted as skipped.
     """
 
     def __init__(
-        self, reason: PollFailureReason, detail: str, *, retry_after: float | None = None, asked: bool = True
+        self, reason: PollErrorReason, detail: str, *, retry_after: float | None = None, asked: bool = True
     ) -> None:
-        self.reason: PollFailureReason = reason
+        self.reason: PollErrorReason = reason
         self.detail = detail
         self.retry_after = retry_after
         self.asked = asked

@@ -14,7 +14,7 @@ import structlog
 from .answers import Answer
 from .documents.history import History
 from .documents.selecting import IDLE_AFTER
-from .errors import BadRequest, PollError, PollFailureReason
+from .errors import BadRequest, PollError, PollErrorReason
 from .happenings import Answered, Failed, Outcome
 from .poller import Means
 from .reception import Reception
@@ -33,7 +33,7 @@ class Setback:
     """A failed poll; ``at``: since the epoch. ``detail`` holds no body and no secret."""
 
     at: float
-    reason: PollFailureReason
+    reason: PollErrorReason
     detail: str
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from .answers import NO_VALIDATORS, Accepted, Answer, hash_of
 from .documents.changes import Sealed, Version
 from .documents.guarding import Doubt
-from .errors import PollError, PollFailureReason
+from .errors import PollError, PollErrorReason
 from .happenings import Answered, Denied, Freshness, Missing, Outcome, Unchanged
 from .refinery import Decoder, Refinery
 from .routes import Route
@@ -122,7 +122,7 @@ class Reception:
         try:
             verdict = answer.verdict or self._route.verdict(answer.status)
         except PollError as error:
-            reason: PollFailureReason = "rate_limited" if answer.is_over_quota else error.reason
+            reason: PollErrorReason = "rate_limited" if answer.is_over_quota else error.reason
             raise PollError(reason, error.detail, retry_after=answer.retry_after) from error
         match verdict:
             case "keep" if not has_document:

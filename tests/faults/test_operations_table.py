@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from pushgate.errors import PollFailureReason
-from pushgate.metrics import Outcome
+from pushgate.ledger import Outcome
 from pushgate.values import State
 
 HERE = Path(__file__).parent
@@ -131,8 +131,8 @@ def test_every_state_of_a_topic_has_a_row(state: str) -> None:
 
 def test_every_metric_that_is_named_exists() -> None:
     """Nobody looks in vain for a series that a table names."""
-    source = (HERE.parents[1] / "src" / "pushgate" / "metrics.py").read_text()
-    declared = set(re.findall(r"(?:counter|histogram|Gauge|Family)\(\s*\"(?:pushgate_)?(\w+)\"", source))
+    sources = [HERE.parents[1] / "src" / "pushgate" / name for name in ("metrics.py", "exposition.py")]
+    declared = {name for path in sources for name in re.findall(r"\"(?:pushgate_)?([a-z_]+)\"", path.read_text())}
     for named in set(re.findall(r"`pushgate_(\w+)", PAGE.read_text())):
         assert named in declared or re.sub(r"_(total|seconds)$", "", named) in declared, named
 

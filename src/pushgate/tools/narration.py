@@ -18,7 +18,7 @@ from ..documents.equality import canonical
 from ..documents.keys import Key, Keys, key_at, keys_of, lacks_keys
 from ..documents.patching import escape, unescape
 from ..documents.pointers import Place
-from ..errors import PollFailureReason
+from ..errors import PollErrorReason
 from ..quantities import duration_text
 from ..values import ABSENT, Document, Json, Validators
 
@@ -202,7 +202,7 @@ def _offence(array: list[Any], key: Key) -> str:
 # What to do.
 
 
-def remedy(reason: PollFailureReason, *, upstream: str) -> str:
+def remedy(reason: PollErrorReason, *, upstream: str) -> str:
     """Return what to look at when a poll has failed; ``upstream`` is its name."""
     here = f"upstreams.{upstream}"
     match reason:

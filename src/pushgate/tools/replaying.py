@@ -19,7 +19,7 @@ from ..documents.changes import Change, Sealed
 from ..documents.guarding import Doubt
 from ..documents.history import History, Limits
 from ..documents.keys import keyless_arrays
-from ..errors import PollError, PollFailureReason
+from ..errors import PollError, PollErrorReason
 from ..happenings import Answered, Append, Command, Denied, End, Failed, Joined, News, Outcome, Unchanged
 from ..reception import Reception
 from ..refinery import Decoder
@@ -76,7 +76,7 @@ class Tally:
     changes: int = 0
     gone: int = 0  # of them, those that said that the document does not exist
     holdings: list[Holding] = field(default_factory=list)
-    failures: dict[PollFailureReason, Failures] = field(default_factory=dict)
+    failures: dict[PollErrorReason, Failures] = field(default_factory=dict)
     polled: int = 0  # bytes of all bodies
     distinct: int = 0  # bytes of those bodies that differ from the one before
     documents: int = 0  # bytes of the documents that a client would have got that polls with an ETag

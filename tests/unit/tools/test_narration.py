@@ -94,6 +94,6 @@ def test_many_arrays_at_one_place_are_told_together() -> None:
     ]
 
 
-@pytest.mark.parametrize("reason", get_args(PollFailureReason))
+@pytest.mark.parametrize("reason", [*get_args(PollFailureReason), "paused"])
 def test_every_failure_has_a_remedy(reason: PollFailureReason) -> None:
     assert remedy(reason, upstream="bikes")
