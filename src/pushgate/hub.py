@@ -74,7 +74,7 @@ class Hub:
         """
         polled = name.parent or name
         before = None if instead_of is None else self.find(instead_of.parent or instead_of)
-        if principal is not None and not self._is_alive(polled.key):
+        if self.topic_ration.most is not None and principal is not None and not self._is_alive(polled.key):
             other = None if before is None else before.name.key
             self.topic_ration.wake(principal, polled.key, self._is_alive, instead_of=other)
         return self._view(route, name, before) if isinstance(route, ViewRoute) else self._topic(route, name, before)

@@ -100,7 +100,9 @@ class Visitor:
         return other
 
     def only(self, principal: Principal) -> Visitor:
-        """Return it as it is on a connection where it is nobody else."""
+        """Return it as it is on a connection where it is nobody else; itself if it is."""
+        if len(self.principals) == 1 and self.principals.get(principal.auth) is principal and not self.refusals:
+            return self
         other = self.again()
         other.principals = {principal.auth: principal}
         return other
