@@ -16,6 +16,7 @@ from .check import check
 from .config import config
 from .drain import drain
 from .health import health
+from .init import init
 from .manual import Contents, Page
 from .pause import pause
 from .plan import plan
@@ -27,6 +28,8 @@ from .resume import resume
 from .run import run
 from .schema import schema
 from .tail import tail
+from .ticket import ticket
+from .token import token
 from .topics import topics
 from .try_ import try_
 from .version import version
@@ -42,9 +45,9 @@ app = typer.Typer(
 
 # Commands by what they are for, in the order in which one needs them.
 COMMANDS: dict[str, list[Callable[..., None]]] = {
-    "Writing a configuration": [probe, check, config, schema, plan],
+    "Writing a configuration": [init, probe, check, config, schema, plan],
     "Running it": [run, version],
-    "Trying it out": [try_, replay, tail],
+    "Trying it out": [try_, replay, tail, token, ticket],
     "Looking after a gateway that runs": [health, topics, refresh, pause, resume, reload, drain],
 }
 for purpose, commands in COMMANDS.items():

@@ -2,7 +2,8 @@
 How ``--help`` looks: plain text for 80 columns, commands and options by what they are for, examples last.
 
 Of a command's docstring the first sentence is its line in the list of all commands, and what is indented are its
-examples. A line of an example that begins with ``#`` says what the next one does.
+examples. A line of an example that begins with ``#`` says what the next one does. (There has to be some prose beside
+them: the library strips what all lines but the first have in common.)
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class Contents(TyperGroup):
 
 def parts(text: str) -> tuple[str, str]:
     """Return the prose of a docstring, and its examples."""
-    paragraphs = inspect.cleandoc(text).split("\n\n")
+    paragraphs = text.strip("\n").split("\n\n")
     examples = [paragraph for paragraph in paragraphs if paragraph.startswith(_INDENT)]
     prose = [paragraph for paragraph in paragraphs if not paragraph.startswith(_INDENT)]
     return "\n\n".join(prose), inspect.cleandoc("\n\n".join(["", *examples]))

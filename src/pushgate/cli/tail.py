@@ -97,7 +97,7 @@ def tail(
     It ends with 0 if there will be no more changes, after --for or --count, or by Ctrl-C.
 
         pushgate tail http://localhost:8080/departures
-        pushgate tail 'http://localhost:8080/stations/paris?lang=de' --transport websocket
+        pushgate tail 'http://localhost:8080/quotes/ACME?lang=de' --emit merge
 
         # several topics on one connection, each with its document
         pushgate tail http://localhost:8080 /departures /stations/paris --document
@@ -107,7 +107,7 @@ def tail(
             -H "Authorization: Bearer $(pushgate token --auth staff --sub ada)"
 
         # one change, or none within ten seconds
-        pushgate tail http://localhost:8080/departures --cursor now --count 1 --for 10s
+        pushgate tail http://localhost:8080/orders --cursor now --count 1 --for 10s
     """
     import asyncio
 
