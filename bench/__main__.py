@@ -23,6 +23,7 @@ from . import (
     diff,
     fairness,
     fanout,
+    idle,
     longpoll,
     machine,
     memory,
@@ -68,6 +69,7 @@ BENCHES: dict[str, tuple[object, Callable[[Setting], Iterable[Finding]]]] = {
     "fanout": (fanout, lambda s: fanout.measure(s.folder, subscribers=s.subscribers, rounds=s.rounds)),
     "longpoll": (longpoll, lambda s: longpoll.measure(s.folder, subscribers=s.subscribers, rounds=s.rounds)),
     "memory": (memory, lambda s: memory.measure(s.folder, connections=2 * s.connections, rounds=s.rounds)),
+    "idle": (idle, lambda s: idle.measure(rounds=s.rounds)),
     "accept": (accept, lambda s: accept.measure(s.folder, connections=s.connections, rounds=s.rounds)),
     "authentication": (
         authentication,

@@ -101,7 +101,7 @@ class Server:
 
     def cpu(self) -> float:
         """Return the CPU seconds that its processes have used so far."""
-        return sum(_cpu(pid) for pid in _family(self.pid))
+        return sum(cpu_of(pid) for pid in _family(self.pid))
 
     def resident(self) -> int:
         """Return the bytes of memory that its processes occupy."""
@@ -266,7 +266,7 @@ def _family(pid: int) -> list[int]:
     return [pid, *map(int, children)]
 
 
-def _cpu(pid: int) -> float:
+def cpu_of(pid: int) -> float:
     """Return user and system time: to the nanosecond where the kernel counts it, otherwise in its ticks (10 ms)."""
     try:
         threads = [thread.read_text() for thread in Path(f"/proc/{pid}/task").glob("*/schedstat")]

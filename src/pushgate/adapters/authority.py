@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -19,13 +19,15 @@ from yarl import URL
 
 from .. import __version__
 from ..auth.forward import HeaderFields, Reply
-from ..auth.jwks import Fetched
 from ..clock import Clock
 from ..errors import AuthUnavailable, PollError
 from ..freshness import fresh_for, retry_after, telling_fields
 from .upstream.bodies import ACCEPTED, read_body
 from .upstream.connections import MAX_FIELD_BYTES, MAX_FIELDS
 from .upstream.failures import FOREIGN, translate
+
+if TYPE_CHECKING:
+    from ..auth.jwks import Fetched
 
 log = structlog.get_logger()
 
@@ -88,6 +90,8 @@ class Inquiries:
             self._note_silence(url, reason=f"status {response.status}")
             raise _unavailable(retry_after(fields, at))
         self._note_answer(url)
+        from ..auth.jwks import Fetched  # whoever asks has it already
+
         return Fetched(body, fresh_for(fields, at))
 
     async def ask(self, url: str, shown: HeaderFields, *, timeout: float) -> Reply:

@@ -2,6 +2,9 @@
 The entries of ``auth:`` made ready, and kept as they are for as long as their configuration is the same.
 
 An entry that stays the very object that it was keeps its keys, and what the keeper remembers of its verdicts.
+
+What checks tokens and passwords is imported for the first entry that needs it: it comes with a dozen megabytes of
+cryptography, for which a gateway that is open to everybody has no use.
 """
 
 from __future__ import annotations
@@ -10,18 +13,17 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 
 from ..clock import Clock
 from ..config.auth import ApiKeyAuth, Auth, BasicAuth, ForwardAuth, JwtAuth
 from ..metrics import Metrics
 from .api_key import ApiKeyAuthority
-from .basic import BasicAuthority
 from .credential import Authority
 from .forward import ForwardAuthority, Inquiry
-from .jwks import FetchKeys, Jwks
-from .jwt import JwtAuthority
-from .keys import configured_key
+
+if TYPE_CHECKING:
+    from .jwks import FetchKeys, Jwks
 
 
 class Inquiries(Inquiry, Protocol):
@@ -75,6 +77,8 @@ class Roster:
             case ApiKeyAuth():
                 return _Entry(config, ApiKeyAuthority(name, config))
             case BasicAuth():  # whose file may say something else now
+                from .basic import BasicAuthority
+
                 now = BasicAuthority(name, config)
                 is_same = was is not None and was.config == config and now.knows_the_same(was.authority)
                 return was if was is not None and is_same else _Entry(config, now)
@@ -84,6 +88,9 @@ class Roster:
                 assert_never(config)
 
     def _jwt(self, name: str, config: JwtAuth, was: _Entry | None) -> _Entry:
+        from .jwt import JwtAuthority
+        from .keys import configured_key
+
         if config.jwks_url is None:
             return _Entry(config, JwtAuthority(name, config, configured_key(config)))
         published = self._published(name, config.jwks_url, was)
@@ -93,6 +100,8 @@ class Roster:
         """Return an issuer's keys: those that are known, if they are this issuer's, so that nobody is doubted."""
         if was is not None and was.published is not None and getattr(was.config, "jwks_url", None) == url:
             return was.published
+        from .jwks import Jwks
+
         keys = Jwks(url, self._inquiries.fetch_keys, self._clock, partial(self._metrics.keys_fetched, name))
         return _Published(keys, self._tasks.create_task(keys.keep_fresh(), name=f"keys of {name}"))
 
