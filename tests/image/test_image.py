@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import pushgate
-from containers import BASE, COMPILERS, IMAGE, ContainedGateway, described, files_of, podman, without_shell
+from containers import BASE, COMPILERS, IMAGE, WITHOUT_SHELL, ContainedGateway, described, files_of, podman
 from processes import READY_WITHIN, Legacy
 
-if IMAGE is None or BASE is None:
+if IMAGE is None:
     pytest.skip("the image is built, and these tests are run, by `make image`", allow_module_level=True)
 
 USER = 10001
@@ -29,12 +29,6 @@ DRAIN = 2  # seconds
 def legacy() -> Iterator[Legacy]:
     with Legacy() as backend:
         yield backend
-
-
-@pytest.fixture(scope="module")
-def shellless() -> str:
-    """The image without any shell: whatever is tried below works without one."""
-    return without_shell(IMAGE)
 
 
 def polling(legacy: Legacy) -> dict[str, Any]:
@@ -51,9 +45,17 @@ def polling(legacy: Legacy) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="module")
+def gateway(legacy: Legacy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainedGateway]:
+    """One for all tests that leave it as it was; without a shell, so that none of them passes for having one."""
+    with ContainedGateway(tmp_path_factory.mktemp("gateway"), polling(legacy), image=WITHOUT_SHELL) as contained:
+        yield contained
+
+
 @pytest.fixture
-def gateway(legacy: Legacy, shellless: str, tmp_path: Path) -> Iterator[ContainedGateway]:
-    with ContainedGateway(tmp_path, polling(legacy), image=shellless) as contained:
+def mortal(legacy: Legacy, tmp_path: Path) -> Iterator[ContainedGateway]:
+    """One to be ended."""
+    with ContainedGateway(tmp_path, polling(legacy), image=WITHOUT_SHELL) as contained:
         yield contained
 
 
@@ -139,7 +141,7 @@ for folder in ("/", "/tmp", "/opt/venv", "/opt/bytecode", "/etc/pushgate", "/var
 
 
 def test_there_is_no_shell_to_be_found(gateway: ContainedGateway) -> None:
-    """So all of these tests would fail if the gateway needed one."""
+    """On a base that has none, on which the image can be finished."""
     assert gateway.python("import shutil; print([shutil.which(name) for name in ('sh', 'bash', 'dash')])") == (
         "[None, None, None]"
     )
@@ -155,14 +157,14 @@ def test_it_polls_a_backend_on_loopback_and_publishes_what_changes(gateway: Cont
         assert next(line for line in stream if line.startswith(b"event: ")) != b"event: heartbeat\n"
 
 
-def test_a_big_document_is_read_in_a_process_of_its_own(tmp_path: Path, shellless: str) -> None:
+def test_a_big_document_is_read_in_a_process_of_its_own(tmp_path: Path) -> None:
     """Which can be started there, too: from 512 KB on, the workshop reads it (docs/design.md)."""
     rows = [{"id": number, "text": "x" * 100} for number in range(10_000)]
     (tmp_path / "series").mkdir()
     (tmp_path / "series" / "0001.json").write_text(json.dumps(rows))
     with (
         Legacy("--replay", tmp_path / "series") as big,
-        ContainedGateway(tmp_path, polling(big), image=shellless) as it,
+        ContainedGateway(tmp_path, polling(big), image=WITHOUT_SHELL) as it,
     ):
         with get(f"{it.url}/departures") as answer:
             assert json.load(answer) == rows
@@ -201,21 +203,21 @@ def test_a_health_check_finds_out_that_nobody_answers(gateway: ContainedGateway)
         os.kill(gateway.pid, signal.SIGCONT)
 
 
-def test_clients_leave_before_it_ends(gateway: ContainedGateway) -> None:
+def test_clients_leave_before_it_ends(mortal: ContainedGateway) -> None:
     """SIGTERM, the image's own stop signal, drains; the status is 0, within the window and its grace."""
     with ExitStack() as stack:
-        stream = stack.enter_context(get(f"{gateway.url}/departures", Accept="text/event-stream"))
+        stream = stack.enter_context(get(f"{mortal.url}/departures", Accept="text/event-stream"))
         assert stream.readline().startswith(b"retry: ")
-        process = gateway.process
+        process = mortal.process
         assert process is not None
         begin = time.monotonic()
-        podman("kill", "--signal", "SIGTERM", gateway.name)
+        podman("kill", "--signal", "SIGTERM", mortal.name)
         rest = stream.read()
         assert b"retry: " in rest.split(b"\n\n", 1)[1]
         assert process.wait() == 0
         assert time.monotonic() - begin < DRAIN + 5
-    gateway.process = None
+    mortal.process = None
 
 
-def test_one_that_nobody_listens_to_ends_at_once(gateway: ContainedGateway) -> None:
-    assert gateway.end(signal.SIGTERM) == 0
+def test_one_that_nobody_listens_to_ends_at_once(mortal: ContainedGateway) -> None:
+    assert mortal.end(signal.SIGTERM) == 0
