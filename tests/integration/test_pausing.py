@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -150,7 +149,7 @@ class TestClients:
         """After a reload topics are polled one after the other; a pause before that is answered at once."""
         place.backend.gate.clear()
         async with asyncio.TaskGroup() as tasks:
-            for n in range(1, 7):
+            for n in range(1, 13):
                 asked = tasks.create_task(place.client.get(f"/plain/{n}"))
                 await place.backend.until(lambda: len(place.backend.requests) == n)  # noqa: B023  # awaited here
             routes = place.gateway.written.says["routes"]
@@ -184,7 +183,7 @@ async def refresh(place: Site) -> None:
     answer = await place.order("refresh", topic="/plain/1")
     assert (answer.status_code, answer.text) == (
         409,
-        "/plain/1 is paused: resume route=/plain/{n} or upstream=u first\n",
+        "/plain/1 is paused; resume the route /plain/{n} or the upstream u first\n",
     )
 
 
@@ -260,13 +259,13 @@ class TestTheKillSwitch:
         assert len(place.tokens.requests) == 1
 
     async def test_who_waits_for_a_turn_is_turned_away(self, tmp_path: Path) -> None:
-        """Of twenty topics one is being polled; the others wait for the budget, and go home. What was asked is told."""
+        """Of eight topics one is being polled; the others wait for the budget, and go home. What was asked is told."""
         async with site(tmp_path, {"/plain/{n}": route(poll=SELDOM)}) as place, AsyncExitStack() as stack:
             says = place.gateway.written.says["upstreams"]
             await place.gateway.rewrite(upstreams={**says, "u": {**says["u"], "budget": {"concurrency": 1}}})
             place.backend.gate.clear()
             links = [
-                await stack.enter_async_context(connected("sse", place.gateway.base, f"/plain/{n}")) for n in range(20)
+                await stack.enter_async_context(connected("sse", place.gateway.base, f"/plain/{n}")) for n in range(8)
             ]
             await place.backend.until(lambda: len(place.backend.requests) == 1)
             await place.obeyed("pause", upstream="u")
@@ -277,7 +276,7 @@ class TestTheKillSwitch:
             assert place.requests == 1
             await place.obeyed("resume", upstream="u")
             await asyncio.gather(*(link.follow({"n": 1, "path": link.topic}) for link in links))
-            assert place.requests == 20
+            assert place.requests == 8
             assert all(not told["last_failures"] and told["failures"] == 0 for told in await place.topics())
 
     async def test_a_poll_of_many_pages_stops_between_two(self, place: Site) -> None:
@@ -346,7 +345,7 @@ class TestResuming:
             await asyncio.gather(*(link.follow({"n": 2, "path": link.topic}) for link in links))
         moments = [asked.at for asked in place.backend.requests[before:]]
         assert len(moments) == 6
-        assert min(after - at for at, after in pairwise(moments)) > 0.05
+        assert max(moments) - min(moments) > 0.2
 
     async def test_what_is_not_due_is_not_polled(self, place: Site) -> None:
         """A pause within an interval costs the backend nothing."""

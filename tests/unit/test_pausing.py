@@ -230,7 +230,7 @@ async def test_what_is_not_polled_says_why() -> None:
     answer = await refresh(alive("/quotes/A", polls=None, is_paused=True), topic="/quotes/A")
     assert (answer.status, answer.text) == (
         409,
-        "/quotes/A is paused: resume route=/quotes/{symbol} or upstream=legacy first\n",
+        "/quotes/A is paused; resume the route /quotes/{symbol} or the upstream legacy first\n",
     )
     answer = await refresh(alive("/quotes/A", polls=None), topic="/quotes/A")
     assert (answer.status, answer.text) == (409, "/quotes/A has ended, and is polled no more\n")

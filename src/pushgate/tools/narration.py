@@ -239,6 +239,6 @@ def remedy(reason: PollErrorReason, *, upstream: str) -> str:
         case "budget":
             return f"{here}.budget is used up, or the upstream asked for a rest: wait, or raise it"
         case "paused":
-            return f"an operator has paused it: pushgate resume --upstream {upstream}"
+            return f"an operator has paused it: pushgate resume {upstream}"
         case _:
             assert_never(reason)

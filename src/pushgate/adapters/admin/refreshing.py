@@ -68,4 +68,4 @@ def _excuse(channel: PolledChannel) -> str:
     name, route = channel.name.text, channel.route
     if not channel.feed.topic.is_paused_by_operator:
         return f"{name} has ended, and is polled no more"
-    return f"{name} is paused: resume route={route.name} or upstream={route.upstream_of(channel.name)} first"
+    return f"{name} is paused; resume the route {route.name} or the upstream {route.upstream_of(channel.name)} first"
