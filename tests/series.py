@@ -23,7 +23,8 @@ POLLED = "changed unchanged not_modified held gone failed skipped"
 FAILED = """timeout connect dns tls http_4xx http_5xx rate_limited upstream_auth protocol truncated too_large decode
 select guard fail_if budget"""
 STATES = "cold live stale held paused gone ended"
-LASTING = "long_poll sse websocket"
+STREAMS = "sse websocket"
+LASTING = f"long_poll {STREAMS}"
 TRANSPORTS = f"short_poll {LASTING}"
 EVENTS = "snapshot patch merge items gone end status heartbeat expiring problem ack"
 PARTINGS = "client dead slow no_ping ended drained refused expired"
@@ -96,15 +97,15 @@ SERIES: dict[str, Series] = {
     "pushgate_patch_rejected_total": _counter(route=CONFIGURED),
     "pushgate_keyless_arrays_total": _counter(route=CONFIGURED),
     # Delivery.
-    "pushgate_subscribers": _gauge(route=CONFIGURED, transport=TRANSPORTS),
+    "pushgate_subscribers": _gauge(route=CONFIGURED, transport=LASTING),
     "pushgate_connections": _gauge(transport=LASTING),
     "pushgate_connections_total": _counter(transport=LASTING),
     "pushgate_connections_refused_total": _counter(transport=LASTING, reason=REFUSED),
     "pushgate_disconnects_total": _counter(transport=LASTING, reason=PARTINGS),
     "pushgate_deliveries_total": _counter(route=CONFIGURED, transport=TRANSPORTS, event=EVENTS),
     "pushgate_sent_bytes_total": _counter(route=CONFIGURED, transport=TRANSPORTS),
-    "pushgate_conflations_total": _counter(route=CONFIGURED, transport=LASTING),
-    "pushgate_resumes_total": _counter(transport=TRANSPORTS, result=RESUMED),
+    "pushgate_conflations_total": _counter(route=CONFIGURED, transport=STREAMS),
+    "pushgate_resumes_total": _counter(transport=STREAMS, result=RESUMED),
     "pushgate_delivery_seconds": _histogram(route=CONFIGURED),
     "pushgate_requests_total": _counter(route=CONFIGURED, transport=f"{TRANSPORTS} write", code=STATUS),
     "pushgate_proxy_requests_total": _counter(upstream=CONFIGURED, code=STATUS),

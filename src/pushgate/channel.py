@@ -43,7 +43,7 @@ class Channel:
         self._clock = means.clock
         self._metrics = means.metrics
         self._lanes: dict[tuple[Mode, Form], dict[Subscriber, None]] = {}
-        self._behind: dict[Subscriber, None] = {}
+        self._behind: dict[Subscriber, bool] = {}  # whether it has been told before, on this connection
         self._voice = Voice(name.text, self.ledger, means.clock.wall)
         self._owed_status: set[Subscriber] = set()  # behind, and the topic's state changed meanwhile
         self._waiters: dict[Waiter, None] = {}
@@ -114,7 +114,7 @@ class Channel:
         self.ledger.subscribers[subscriber.transport_name] += 1
         subscriber.cursor = None if cursor == "now" else cursor
         subscriber.bare_at = None
-        self._behind[subscriber] = None
+        self._behind[subscriber] = False
         latest = self.history.latest
         if subscriber.is_paused:  # one of many on a connection that takes nothing for now
             if cursor == "now" and latest is not None:
@@ -215,7 +215,7 @@ class Channel:
         if subscriber.is_live:
             subscriber.cursor = self.position(subscriber)
             self._remove(subscriber)
-            self._behind[subscriber] = None
+            self._behind[subscriber] = True
 
     def hurry(self, subscriber: Subscriber) -> bool:
         """Tell a subscriber now what it would be told in its turn; return whether nothing is left to tell."""
@@ -226,11 +226,9 @@ class Channel:
 
     def catch_up(self, subscriber: Subscriber) -> None:
         """Bring a subscriber from its cursor to now and let it go live; on a cold topic it goes on waiting."""
-        if subscriber not in self._behind or not self.has_document:
+        if subscriber not in self._behind or not self.has_document or not subscriber.is_awake(self._clock.now()):
             return
-        if not subscriber.is_awake(self._clock.now()):
-            return
-        events = self._bring_up(subscriber, is_back=True)
+        events = self._bring_up(subscriber)
         if self.history.is_ended:
             self._finish(subscriber, events)
             return
@@ -239,15 +237,15 @@ class Channel:
             events.append(self._voice.status(self.status))
         self._voice.tell(subscriber, events)
 
-    def _bring_up(self, subscriber: Subscriber, *, is_back: bool = False) -> list[Event]:
-        """Let a subscriber go live; return what it has missed. ``is_back``: it was live before, on this connection."""
-        pace = subscriber.pace
+    def _bring_up(self, subscriber: Subscriber) -> list[Event]:
+        """Let a subscriber go live; return what it has missed."""
+        pace, is_known = subscriber.pace, self._behind[subscriber]
         replay = self.replay(subscriber.cursor, subscriber.mode, as_one=subscriber.is_terse)
         if pace is not None and replay.events:
             pace.rest(self._clock.now())
-        elif subscriber.cursor is not None:
+        if not is_known and subscriber.cursor is not None:
             self._metrics.resumed(subscriber.transport_name, replay.result)
-        if is_back and replay.missed > len(replay.events):
+        elif is_known and pace is None and replay.missed > len(replay.events):  # who is paced has asked for that
             self.ledger.conflations[subscriber.transport_name] += 1
         self._go_live(subscriber)
         return list(replay.events)
@@ -261,6 +259,7 @@ class Channel:
 
     def _go_live(self, subscriber: Subscriber) -> None:
         if subscriber.pace is not None:  # it stays behind, and comes for the next change by itself
+            self._behind[subscriber] = True
             subscriber.cursor = self.history.head(subscriber.mode)
             return
         self._behind.pop(subscriber, None)

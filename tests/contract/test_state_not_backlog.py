@@ -90,6 +90,7 @@ def test_a_client_that_never_reads_costs_a_cursor(transport: str, size: int, cha
             assert seen[-2] <= changes / 2, f"what the kernel held, and one event for all the rest: {seen}"
             conflations = await gateway.metric("pushgate_conflations_total", route="/t", transport=transport)
             assert 1 <= conflations < len(seen)
+            assert await gateway.metric("pushgate_resumes_total") == 0, "it has been here all the time"
 
     run_on(loop, main())
 

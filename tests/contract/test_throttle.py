@@ -77,6 +77,7 @@ async def test_one_event_stands_for_all_that_happened_meanwhile(
         assert len(changes(eager)) == 31
         assert len(changes(throttled)) <= elapsed / INTERVAL + 2
         assert {event["event"] for event in changes(throttled)[1:]} == {"patch"}
+    assert await gateway.metric("pushgate_conflations_total") == 0, "nobody was slow"
 
 
 @pytest.mark.parametrize("transport", STREAMS)
@@ -97,6 +98,7 @@ async def test_who_comes_back_gets_one_event_too(transport: str, backend: Script
         link.heard.clear()
         await link.follow(document(3))
         assert [event["event"] for event in changes(link)] == ["patch"]
+    assert await gateway.metric("pushgate_resumes_total", result="combined") == 1
 
 
 @pytest.mark.parametrize("transport", STREAMS)
