@@ -129,7 +129,7 @@ class Gateway:
 
     def __init__(self, process: GatewayProcess) -> None:
         self._process = process
-        self.url, self.ws_url = process.url, process.ws_url
+        self.url, self.ws_url, self.admin_url = process.url, process.ws_url, process.admin_url
 
     async def start(self) -> None:
         await asyncio.to_thread(self._process.start)

@@ -149,6 +149,7 @@ def condition(channels: Sequence[Channel]) -> dict[str, Any]:
         state=worst.state,
         since=timestamp(status.since),
         reason=status.reason,
+        by_operator=worst.feed.topic.is_paused_by_operator or None,
         states={state: states[state] for state in TELLING if states[state]},
     )
 

@@ -28,7 +28,6 @@ _POLICY: Final = (
 _FIELDS: Final = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": _POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",

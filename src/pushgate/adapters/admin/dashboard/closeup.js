@@ -1,4 +1,4 @@
-// One topic as it is seen from near: what is held back, what changed, and what is published.
+// One topic as it is seen from near: what is held back, why polls failed, and what changed.
 
 import {refreshButton} from "./actions.js";
 import {consoleLink} from "./beginning.js";
@@ -10,10 +10,10 @@ export function closeup() {
   let topic = "";
   const name = el("h2", {class: "name"}), follow = el("a", {class: "button small"}, "Follow in the console");
   const refresh = refreshButton(() => topic), secret = el("p", {class: "empty small"});
-  const held = heldSample(), failures = failureList(), changes = changeList(), published = currentDocument();
+  const held = heldSample(), failures = failureList(), changes = changeList();
   const tools = el("div", {class: "actions"}, refresh.node, follow);
   const node = el("section", {class: "panel near", "aria-label": "The topic from near"},
-    el("div", {class: "heading"}, name, tools), secret, held.node, failures.node, changes.node, published.node);
+    el("div", {class: "heading"}, name, tools), secret, held.node, failures.node, changes.node);
   return {
     node,
     update(told) {
@@ -28,8 +28,7 @@ export function closeup() {
       say(secret, "Documents, changes and samples of this route are not shown: they are not the same for everybody.");
       held.update(told.is_public ? shown.held : null, account?.held);
       failures.update(account?.last_failures ?? []);
-      changes.update(shown.changes ?? [], told.is_public);
-      published.update(shown, told.is_public);
+      changes.update(shown.changes ?? [], told.is_public && Boolean(account?.cursor));
     },
   };
 }
@@ -71,8 +70,8 @@ function changeList() {
   const update = kept(list, () => change());
   return {
     node,
-    update(changes, isPublic) {
-      show(node, isPublic);
+    update(changes, isShown) {
+      show(node, isShown);
       show(none, !changes.length);
       update(changes.map((one, place) => [one.number, {one, place}]));
     },
@@ -119,23 +118,4 @@ function line({kind, where, was, now}) {
     was === undefined ? null : el("del", {}, was),
     was !== undefined && now !== undefined ? el("span", {class: "arrow", "aria-hidden": "true"}, "→") : null,
     now === undefined ? null : el("ins", {}, now));
-}
-
-function currentDocument() {
-  const text = el("pre", {class: "json", tabindex: "0", "aria-label": "The document"}), note = el("p", {class: "note"});
-  const none = el("p", {class: "empty small"});
-  const node = el("div", {}, el("h3", {}, "Document"), none, text, note);
-  return {
-    node,
-    update({document: published, is_absent: isAbsent}, isPublic) {
-      show(node, isPublic);
-      show(none, !published);
-      say(none, isAbsent ? "The upstream says that there is none." : "There is no document yet.");
-      show(text, Boolean(published));
-      show(note, Boolean(published));
-      if (!published) return;
-      say(text, published.text + (published.is_cut ? "\n…" : ""));
-      say(note, `${bytes(published.bytes)}${published.is_cut ? "; only its beginning is shown" : ""}`);
-    },
-  };
 }

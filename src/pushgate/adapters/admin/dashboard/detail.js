@@ -3,6 +3,7 @@
 import {pauseButton} from "./actions.js";
 import {charts} from "./charts.js";
 import {closeup} from "./closeup.js";
+import {currentDocument} from "./published.js";
 import {Feed} from "./feed.js";
 import {el, say, setAttribute, show} from "./nodes.js";
 import {breakable, routeLink, troubles} from "./routes.js";
@@ -15,9 +16,9 @@ export function detailView(asked, past) {
   let looked = asked.get("look"), told = null, now = Date.now(), feed = null;
   const sign = badge(), about = el("p", {class: "lead"}), trouble = el("p", {class: "trouble"}), facts = el("dl", {class: "facts"});
   const pause = pauseButton("route", name);
-  const drawn = charts(past, name), topics = topicList(name), near = closeup();
+  const drawn = charts(past, name), topics = topicList(name), near = closeup(), published = currentDocument();
   const missing = el("p", {class: "empty", hidden: true}, "There is no such route in the configuration that is in force.");
-  const body = el("div", {class: "columns"}, topics.node, near.node);
+  const body = el("div", {class: "columns route"}, topics.node, near.node, published.node);
   const node = el("div", {class: "view detail"},
     el("p", {class: "crumb"}, el("a", {href: "#/"}, "All routes")),
     el("div", {class: "heading"}, el("h1", {class: "name"}, ...breakable(name)), sign.node, pause.node),
@@ -38,7 +39,8 @@ export function detailView(asked, past) {
   function draw() {
     if (!told) return;
     topics.update(told, now);
-    near.update(told, now);
+    near.update(told);
+    published.update(told);
   }
 
   return {
@@ -57,7 +59,7 @@ export function detailView(asked, past) {
       show(about, Boolean(route.description));
       const words = troubles(route, state, now);
       setAttribute(trouble, "data-state", state);
-      say(trouble, words ? `${state} ${words}` : "");
+      say(trouble, /^(for|by) /.test(words) ? `${state} ${words}` : words);
       show(trouble, Boolean(words));
       list(facts, factsOf(route));
       drawn.update(route);

@@ -6,6 +6,7 @@ import {advance} from "./documents.js";
 
 const RETRY = 1000, MAX_RETRY = 15_000;
 const SILENCE = 12_000; // two heartbeats and a little: a connection that says nothing for so long is dead
+const REST_AFTER = 30_000;
 
 /**
  * Follows a topic until it is closed. onDocument(document) is called with each version, and onState with one of
@@ -13,26 +14,40 @@ const SILENCE = 12_000; // two heartbeats and a little: a connection that says n
  */
 export class Feed {
   #path; #onDocument; #onState; #cursor = null; #held; #retry = RETRY; #failures = 0; #abort = null; #timer = null; #watch = null;
+  #rest = null;
 
   constructor(path, {onDocument, onState = () => {}}) {
     this.#path = path;
     this.#onDocument = onDocument;
     this.#onState = onState;
+    document.addEventListener("visibilitychange", this.#looked);
     this.#run();
   }
 
-  close() {
+  /** Rest while nobody sees the page: what nobody follows is not polled. */
+  #looked = () => {
+    clearTimeout(this.#rest);
+    if (document.hidden) this.#rest = setTimeout(() => this.#stop(), REST_AFTER);
+    else if (!this.#abort) this.#run();
+  };
+
+  #stop() {
     clearTimeout(this.#timer);
     clearTimeout(this.#watch);
     this.#abort?.abort();
     this.#abort = null;
+  }
+
+  close() {
+    document.removeEventListener("visibilitychange", this.#looked);
+    clearTimeout(this.#rest);
+    this.#stop();
     this.#onDocument = this.#onState = () => {};
   }
 
   /** Ask again now: somebody is back, or has another token. */
   again() {
-    clearTimeout(this.#timer);
-    this.#abort?.abort();
+    this.#stop();
     this.#run();
   }
 

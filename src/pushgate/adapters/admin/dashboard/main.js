@@ -69,5 +69,4 @@ function open(path, asked) {
 
 addEventListener("hashchange", go);
 setInterval(draw, 1000); // what is told as "for 5 s" goes on
-document.addEventListener("visibilitychange", () => { if (!document.hidden && main.dataset.feed !== "live") feed.again(); });
 main.replaceChildren(told.waiting);

@@ -95,7 +95,7 @@ export function troubles(route, state, now) {
     case "cold": return route.reason ? `no document yet: ${reason(route.reason)}` : "";
     case "held": return `for ${lasting}: the last answer must be confirmed`;
     case "gone": return `for ${lasting}: the upstream says that it does not exist`;
-    case "paused": return route.is_paused ? "by an operator" : `for ${lasting}: outside its hours`;
+    case "paused": return route.is_paused || route.by_operator ? "by an operator" : `for ${lasting}: outside its hours`;
     default: return "";
   }
 }
