@@ -262,10 +262,12 @@ class Bearer:
             headers = {"Authorization": f"Bearer {shown}", "Pushgate-Admin": "1"}
             for path in (
                 "/-/topics",
+                "/-/live/overview",
+                "/-/live/route?route=/basic",
                 "/-/disconnect?subject=nobody",
                 f"/-/disconnect?subjects={new('a strange query')}",
             ):
-                method = "GET" if path == "/-/topics" else "POST"
+                method = "POST" if path.startswith("/-/disconnect") else "GET"
                 await self.ask(place, path, method, is_admin=True, headers=headers)
                 await self.ask(place, path, method, is_admin=True, headers={**headers, "Host": "rebound.example"})
 

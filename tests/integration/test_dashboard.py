@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ import pytest
 from backends import ScriptedBackend
 from gateways import Running, eventually, http_client, route, running_gateway
 from onesocket import one_socket
+from reloads import reloadable_gateway
 
 OVERVIEW = "/-/live/overview"
 TOKEN = "a-token-of-many-characters"
@@ -237,6 +239,42 @@ async def test_who_may_not_look(backend: ScriptedBackend, place: str) -> None:
         ]:
             assert (await operator.get(place, headers=headers)).status_code == status, headers
         assert (await operator.post(place)).status_code == 405
+
+
+async def test_another_token_ends_what_the_old_one_has_opened(backend: ScriptedBackend, tmp_path: Path) -> None:
+    """Whoever looks has to ask again, and shows the new one."""
+    admin = {"listen": "127.0.0.1:0", "token": TOKEN}
+    async with (
+        reloadable_gateway(backend, {"/rows": route()}, tmp_path, server={"admin": admin}) as gateway,
+        http_client(base_url=gateway.admin) as operator,
+        following(operator, OVERVIEW, Authorization=f"Bearer {TOKEN}") as events,
+    ):
+        await anext(events)
+        server = {"listen": "127.0.0.1:0", "admin": {**admin, "token": "another-token-of-many"}}
+        await gateway.rewrite(server=server)
+        async with asyncio.timeout(5):
+            assert [event async for event in events]
+        assert (await operator.get(OVERVIEW, headers={"Authorization": f"Bearer {TOKEN}"})).status_code == 401
+
+
+async def test_the_most_telling_topic_speaks_for_its_route(backend: ScriptedBackend) -> None:
+    """One that is stale among many that are live; how many are in each state is told as well."""
+    async with (
+        running_gateway(backend, {"/rows/{n}": route()}) as gateway,
+        http_client(base_url=gateway.admin) as client,
+        following(client, f"{gateway.base}/rows/1"),
+        following(client, f"{gateway.base}/rows/2"),
+    ):
+
+        async def rows_seen() -> dict[str, Any]:
+            found: dict[str, Any] = (await overview(client))["routes"]["/rows/{n}"]
+            return found
+
+        await eventually(rows_seen, lambda rows: rows["states"] == {"live": 2})
+        backend.say(b"", status=500)
+        rows = await eventually(rows_seen, lambda rows: rows["state"] == "stale")
+    assert rows["reason"] == "http_5xx"
+    assert rows["states"]["stale"] in (1, 2)
 
 
 async def test_the_end_of_the_gateway_ends_its_dashboard(backend: ScriptedBackend) -> None:

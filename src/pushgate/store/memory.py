@@ -91,6 +91,11 @@ class MemoryStore:
         """Whether there is more than may be, and nothing left to forget but current documents."""
         return self.limit is not None and self._size > self.limit
 
+    @property
+    def size(self) -> int:
+        """What all documents and histories take of memory, about, in bytes."""
+        return self._size
+
     def usage(self) -> Iterator[tuple[str, int]]:
         """Yield what takes how many bytes of memory, about."""
         documents = sum(history.latest.size for history in self._sizes if history.latest is not None)

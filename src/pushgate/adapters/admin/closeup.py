@@ -9,6 +9,8 @@ Rule 2: nothing that is shown is long, and what was left out says so.
 from __future__ import annotations
 
 from dataclasses import asdict
+from heapq import nsmallest
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -46,13 +48,14 @@ class Closeup:
         entry = self._house.generation().entries.get(route)
         if entry is None:
             return None
-        channels = sorted(self._channels(route), key=_telling_first)
-        shown = next((channel for channel in channels if topic in (None, channel.name.text)), None)
+        channels = self._channels(route)
+        first = nsmallest(TOPICS_SHOWN, channels, key=_telling_first)
+        shown = next((channel for channel in chain(first, channels) if topic in (None, channel.name.text)), None)
         is_public = (entry if isinstance(entry, Route) else entry.parent).is_public
         return known(
             route=route,
             count=len(channels),
-            topics=[_account(channel) for channel in channels[:TOPICS_SHOWN]],
+            topics=[_account(channel) for channel in first],
             is_public=is_public,
             shown=None if shown is None else self._shown(shown) if is_public else {"topic": shown.name.text},
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,8 +21,9 @@ from ..upstream.budget import Gate
 class Memory(Protocol):
     """Where documents and histories are kept."""
 
-    def usage(self) -> Iterable[tuple[str, int]]:
-        """Yield what takes how many bytes."""
+    @property
+    def size(self) -> int:
+        """What all of them take, in bytes."""
 
 
 class Standing(Protocol):
@@ -94,7 +95,7 @@ class House:
     @property
     def memory(self) -> int:
         """What documents and histories take, in bytes."""
-        return sum(size for _, size in self.parts.store.usage())
+        return self.parts.store.size
 
     @property
     def pauses(self) -> Pauses:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ...tides import EVERY, Figures, Tides
 from . import console, live, pages
@@ -26,9 +27,10 @@ class Lookout:
         self._tides, self._demand = Tides(), Tides()
         overview = Overview(house, self._tides, self._demand, began_at=house.clock.wall())
         closeup = Closeup(house)
+        self._admin = house.generation().config.server.admin
         tellers: Mapping[str, live.Teller] = {
-            "overview": lambda asked: overview.tell(),
-            "route": lambda asked: closeup.tell(asked.get("route", ""), asked.get("look")),
+            "overview": lambda asked: self._told(overview.tell()),
+            "route": lambda asked: self._told(closeup.tell(asked.get("route", ""), asked.get("look"))),
         }
         self._live = live.Live(tellers, operators, house.clock, tasks)
         shown = pages.Pages()
@@ -59,9 +61,13 @@ class Lookout:
         for name in self._house.generation().config.entries:
             yield name, self._house.figures(name)
 
-    def send_away(self) -> None:
-        """Have all who look ask again whether they may."""
-        self._live.send_away()
+    def _told(self, document: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Return what was told. If others may look by now than before, all who do have to ask again."""
+        admin = self._house.generation().config.server.admin
+        if admin != self._admin:
+            self._admin = admin
+            self._live.send_away()
+        return document
 
     async def close(self) -> None:
         """Let everybody go who looks, and look no more."""

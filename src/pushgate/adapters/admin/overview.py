@@ -21,8 +21,9 @@ from ...values import State
 from .house import House
 from .wording import budget_words, pace_words, part_words, share_words
 
-# The most telling state of several comes first.
+# The most telling state of several comes first; of the same one, the oldest. Cold is only telling where polls fail.
 TELLING: Final[tuple[State, ...]] = ("stale", "held", "cold", "gone", "paused", "live", "ended")
+_RANK: Final = {state: rank for rank, state in enumerate(TELLING)}
 
 
 def known(**members: Any) -> dict[str, Any]:
@@ -142,11 +143,16 @@ def condition(channels: Sequence[Channel]) -> dict[str, Any]:
     """Say how the topics of a route are doing: the most telling state of all, since when, and why."""
     if not channels:
         return {"states": {}}
-    states = Counter(channel.state for channel in channels)
-    worst = min(channels, key=_rank)
+    states: Counter[State] = Counter()
+    worst, rank = channels[0], (float("inf"), 0.0)
+    for channel in channels:  # there may be thousands, and they are looked at each second
+        state, topic = channel.state, channel.feed.topic
+        states[state] += 1
+        if (own := (_RANK[state] if state != "cold" or topic.reason else len(TELLING), topic.since)) < rank:
+            worst, rank = channel, own
     status = worst.status
     return known(
-        state=worst.state,
+        state=status.state,
         since=timestamp(status.since),
         reason=status.reason,
         by_operator=worst.feed.topic.is_paused_by_operator or None,
@@ -158,13 +164,6 @@ def _item_key(entry: RouteConfig | View) -> Any:
     """Return what tells the document's own items apart: a name, or several; None if nothing does."""
     key = entry.document_key if isinstance(entry, RouteConfig) else entry.key
     return key.get("") if isinstance(key, dict) else key
-
-
-def _rank(channel: Channel) -> tuple[int, float]:
-    """Put the most telling state first; cold is only telling if polls fail. Of the same state, the oldest."""
-    status = channel.status
-    is_only_young = status.state == "cold" and status.reason is None
-    return (len(TELLING) if is_only_young else TELLING.index(status.state)), status.since
 
 
 def _rates(tide: Tide) -> dict[str, Any]:
