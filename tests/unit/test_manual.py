@@ -80,6 +80,33 @@ def test_every_example_is_a_command_line(name: str, arguments: list[str]) -> Non
     PROGRAM.commands[command].make_context(command, [*rest])
 
 
+PAGES = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
+SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+IN_DOCS = [
+    (page.name, arguments)
+    for page in PAGES
+    for block in SHELL.findall(page.read_text())
+    for arguments in invocations(block)
+    if arguments
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "arguments"), IN_DOCS, ids=lambda value: value if isinstance(value, str) else " ".join(value)
+)
+def test_every_command_line_of_the_docs_is_one(page: str, arguments: list[str]) -> None:
+    """So is what the pages show; there is one of every command."""
+    command, *rest = arguments
+    PROGRAM.commands[command].make_context(command, [*rest])
+
+
+def test_the_page_of_the_tools_has_them_all() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "tools.md").read_text()
+    assert [name for name in NAMES if f"`{name}`" not in text and name not in ("run", "version")] == []
+    assert {arguments[0] for page, arguments in IN_DOCS if page == "tools.md"} >= {
+        *NAMES} - {"run", "version", "check", "config", "schema"}  # fmt: skip
+
+
 def test_there_are_examples_of_everything() -> None:
     assert {arguments[0] for _, arguments in EXAMPLES} == {*NAMES}
     assert len(EXAMPLES) > 40

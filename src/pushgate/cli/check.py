@@ -19,7 +19,9 @@ Format = Literal["text", "json", "github"]
 
 def check(
     file: ConfigFile = "gateway.yaml",
-    form: Annotated[Format, typer.Option("--format", help="text, json, or github (annotations).")] = "text",
+    form: Annotated[
+        Format, typer.Option("--format", "--output", help="github: annotations of a pull request.")
+    ] = "text",
 ) -> None:
     """
     Check the configuration, and print what is wrong with it.

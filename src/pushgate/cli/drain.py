@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
 
+from .arguments import Output
 from .configuration import ConfigFile
 from .operator import AdminAddress, AdminToken, demand, find_admin
 
@@ -13,6 +15,7 @@ from .operator import AdminAddress, AdminToken, demand, find_admin
 def drain(
     file: ConfigFile = "gateway.yaml",
     undo: Annotated[bool, typer.Option("--undo", help="Let clients in again, and keep those still here.")] = False,
+    output: Output = "text",
     admin: AdminAddress = "",
     token: AdminToken = "",
 ) -> None:
@@ -29,4 +32,5 @@ def drain(
         PUSHGATE_ADMIN_TOKEN=s3cr3t pushgate drain --admin gateway.internal:8081
     """
     told = demand(find_admin(file, admin, token), "DELETE" if undo else "POST", "/-/drain")
-    print(f"{'let in again' if undo else 'leaving'}: {told['connections']} connections")
+    words = f"{'let in again' if undo else 'leaving'}: {told['connections']} connections"
+    print(json.dumps(told) if output == "json" else words)

@@ -7,11 +7,14 @@ import sys
 
 import typer
 
+from .arguments import Output
 from .configuration import ConfigFile
 from .operator import AdminAddress, AdminToken, tell_gateway
 
 
-def reload(file: ConfigFile = "gateway.yaml", admin: AdminAddress = "", token: AdminToken = "") -> None:
+def reload(
+    file: ConfigFile = "gateway.yaml", output: Output = "text", admin: AdminAddress = "", token: AdminToken = ""
+) -> None:
     """
     Have the running gateway read its configuration again.
 
@@ -25,6 +28,9 @@ def reload(file: ConfigFile = "gateway.yaml", admin: AdminAddress = "", token: A
     if not told.is_ok:
         print(_complaint(told.text), file=sys.stderr)
         raise typer.Exit(1)
+    if output == "json":
+        print(told.text.strip())
+        return
     topics = told.json()["topics"]
     print(", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in topics.items()))
 
