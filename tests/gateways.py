@@ -14,6 +14,7 @@ import httpx
 from backends import PATIENCE, ScriptedBackend
 from pushgate.config.gateway import Gateway as Config
 from pushgate.gateway import Gateway
+from pushgate.tracing import NOBODY, Tracer
 
 Seen = TypeVar("Seen")
 
@@ -93,12 +94,13 @@ async def running_gateway(
     *,
     upstream: Mapping[str, Any] | None = None,
     server: Mapping[str, Any] | None = None,
+    tracer: Tracer = NOBODY,
     **sections: Any,
 ) -> AsyncIterator[Running]:
     """A gateway in front of one backend, as long as the context is open; ``sections`` are more of gateway.yaml."""
     url = backend if isinstance(backend, str) else backend.url
     config = config_of(url, routes, upstream=upstream or {}, server=server or {}, **sections)
-    async with Gateway(config).serving() as gateway:
+    async with Gateway(config, tracer=tracer).serving() as gateway:
         assert gateway.address is not None and gateway.admin_address is not None
         base, admin = ("http://{}:{}".format(*address) for address in (gateway.address, gateway.admin_address))
         yield Running(gateway, base if config.server.tls is None else base.replace("http", "https", 1), admin)

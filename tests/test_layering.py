@@ -61,6 +61,7 @@ PURE = [
 ]
 SHELL = [
     "clock",
+    "tracing",
     "alarms",
     "footprint",
     "exposition",

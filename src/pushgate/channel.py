@@ -47,7 +47,7 @@ class Channel:
         self._voice = Voice(name.text, self.ledger, means.clock.wall)
         self._owed_status: set[Subscriber] = set()  # behind, and the topic's state changed meanwhile
         self._waiters: dict[Waiter, None] = {}
-        self._wave = Wave()
+        self.wave = Wave()
 
     def __repr__(self) -> str:
         return f"<Channel {self.name.text}: {self.count()} listening, {len(self._behind)} behind>"
@@ -168,7 +168,7 @@ class Channel:
 
     def appended(self, change: Change) -> None:
         self._voice.forget()
-        self._wave.begin(change.before, change.after)
+        self.wave.begin(change.before, change.after)
         told: list[tuple[dict[Subscriber, None], Errand]] = []
         for (mode, form), lane in self._lanes.items():
             event = self.history.event(change, mode)
@@ -176,7 +176,7 @@ class Channel:
                 told.append((lane, self._voice.errand(event, form, next(iter(lane)).transport_name)))
             for subscriber in lane if event is None else ():
                 subscriber.passed()
-        self._wave.roll(told, is_patient=not change.after.is_end)
+        self.wave.roll(told, is_patient=not change.after.is_end)
         for subscriber in self._live() if change.after.is_end else ():
             subscriber.finish()
         # Those who share a position with other topics come first, before anything else is said there.
@@ -192,7 +192,7 @@ class Channel:
             listener.refuse(refusal)
 
     def announced(self) -> None:
-        self._wave.finish()
+        self.wave.finish()
         event = self._voice.status(self.status)
         for (_, form), lane in self._lanes.items():
             self._voice.note([*lane], event, form)
@@ -219,7 +219,7 @@ class Channel:
 
     def hurry(self, subscriber: Subscriber) -> bool:
         """Tell a subscriber now what it would be told in its turn; return whether nothing is left to tell."""
-        self._wave.hurry(subscriber)
+        self.wave.hurry(subscriber)
         self.catch_up(subscriber)
         is_told = subscriber not in self._behind or not self.has_document
         return is_told or subscriber.cursor == self.history.head(subscriber.mode)
@@ -266,12 +266,12 @@ class Channel:
         self._lanes.setdefault((subscriber.mode, subscriber.form), {})[subscriber] = None
         subscriber.is_live = True
         subscriber.cursor = None
-        self._wave.reach(self.history.latest)
+        self.wave.reach(self.history.latest)
 
     def _remove(self, subscriber: Subscriber) -> None:
         if subscriber.is_live:
             subscriber.is_live = False
-            self._wave.drop(subscriber)
+            self.wave.drop(subscriber)
             del self._lanes[subscriber.mode, subscriber.form][subscriber]
         else:
             self._behind.pop(subscriber, None)
@@ -279,7 +279,7 @@ class Channel:
     def position(self, subscriber: Subscriber) -> str | None:
         """Return a subscriber's own cursor: the last change it was sent, else the one it came with, else None."""
         latest = self.history.latest
-        held = self._wave.version_of(subscriber) if subscriber.is_live else latest
+        held = self.wave.version_of(subscriber) if subscriber.is_live else latest
         if held is not None and subscriber.bare_at == held.number:
             return None
         if held is None or latest is None or not subscriber.is_live:

@@ -27,6 +27,10 @@ class Clock:
         """Return a number from 0 up to 1."""
         return random.random()
 
+    def bits(self, count: int) -> int:
+        """Return so many random bits, which somebody may guess."""
+        return random.getrandbits(count)
+
     def token(self) -> str:
         """Return 64 random bits that nobody can guess, as 11 characters that may stand in a cursor."""
         return secrets.token_urlsafe(8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import assert_never
 
 import structlog
@@ -38,6 +39,7 @@ from .reception import Reception
 from .routes import Route, TopicName
 from .timetable import Moment
 from .topic import Topic
+from .tracing import PollTrace, begin, under_way
 from .values import Status
 
 log = structlog.get_logger()
@@ -61,6 +63,7 @@ class Feed:
         self._outlet = outlet
         self._loop = asyncio.get_running_loop()  # Python 3.11 asks the kernel each time who the process is
         self._timer: asyncio.TimerHandle | None = None
+        self._due_at: float | None = None  # when the poll that begins should have; None: now
         self._task: asyncio.Task[None] | None = None  # the poll under way, or the last one
         if self.shall_pause:
             self.topic.handle(Paused(), self._moment())  # nobody has heard of it yet
@@ -187,6 +190,7 @@ class Feed:
     def _due(self) -> None:
         due_at = self.topic.next_poll_at  # None while a poll is under way
         self.spend()
+        self._due_at = due_at
         self._handle(Due())
         if due_at is not None and self.topic.is_polling:
             self._means.metrics.poll_lagged(self.route.name, seconds=max(0.0, self._means.clock.now() - due_at))
@@ -212,14 +216,23 @@ class Feed:
                 assert_never(command)
 
     def _append(self, command: Append) -> None:
-        means = self._means
-        news = command.news
+        means, trace = self._means, under_way()
+        news, began = command.news, means.clock.now()
         change = means.log.append(self.history, at=command.at, document=news.document, patch=list(news.patch))
         self.account.ledger.changed(at=command.at, keyless=news.keyless_count)
+        published = means.clock.now()
         self._outlet.appended(change)
+        if trace is not None and trace.is_kept:
+            trace.note("publish", began, published)
+            self._outlet.when_told(partial(self._end_trace, trace, published, change.after.number))
         if change.disproved:
             self.account.ledger.rejected += 1
             log.error("patch.rejected", topic=self.name.text)
+
+    def _end_trace(self, trace: PollTrace, published: float, number: int) -> None:
+        trace.note("deliver", published, self._means.clock.now())
+        of = {"pushgate.route": self.route.name, "pushgate.topic": self.name.text}
+        self._means.tracer.tell(trace.story({**of, "pushgate.change": number}))
 
     def _drop(self, status: int) -> None:
         self.history.clear()
@@ -227,6 +240,8 @@ class Feed:
 
     async def _poll(self, *, is_conditional: bool) -> None:
         began, failures = self._means.clock.now(), self.topic.failures
+        due_at, self._due_at = self._due_at, None
+        begin(self._means.clock, self._means.tracer, due_at=began if due_at is None else due_at)
         try:
             answer, event = await self.polling.ask(began, is_conditional=is_conditional)
             at = self._moment()

@@ -19,6 +19,7 @@ from .adapters.admin.house import House
 from .adapters.admin.listener import Admin
 from .adapters.admin.lookout import Lookout
 from .adapters.authority import Inquiries
+from .adapters.downstream.access import AccessLog
 from .adapters.downstream.certificates import Certificates
 from .adapters.downstream.desk import Desk
 from .adapters.downstream.door import Door
@@ -59,6 +60,7 @@ from .standstill import Standstill
 from .store.memory import MemoryStore
 from .succession import Tally, begin, open_standing
 from .switchboard import switchboard
+from .tracing import NOBODY, Tracer
 from .vitals import Vitals
 
 log = structlog.get_logger()
@@ -74,9 +76,12 @@ class Gateway:
     ``source``: where the configuration was read from, if it can be read again while the gateway runs.
     """
 
-    def __init__(self, config: Config, *, clock: Clock | None = None, source: Source | None = None) -> None:
+    def __init__(
+        self, config: Config, *, clock: Clock | None = None, source: Source | None = None, tracer: Tracer = NOBODY
+    ) -> None:
         self._generation = Generation(config)
         self._source = source
+        self._tracer = tracer
         self._pauses = Pauses()
         self.clock = clock or Clock()
         self.metrics = Metrics()
@@ -164,7 +169,9 @@ class Gateway:
         self.vitals.is_store_reached = True
         sources = Sources(http, gates, self.clock, tasks)
         workshop = Workshop(tasks)
-        means = Means(self.clock, sources, decoder_for, store, tasks, self.metrics, workshop, self._pauses)
+        means = Means(
+            self.clock, sources, decoder_for, store, tasks, self.metrics, workshop, self._pauses, self._tracer
+        )
         hub = Hub(means, max_topics=server.limits.topics, heartbeat=server.heartbeat)
         self.metrics.watch_upstreams(gates.values(), hub.polled_upstreams)
         self.metrics.watch_memory(store.usage)
@@ -183,7 +190,9 @@ class Gateway:
         poking = Poking(hub, config.server, entries)
         passage = Passage(http, hub, lobby, self.metrics)
         sharing = Sharing(hub, clock, desk)
-        front = Front(config.server, clock, desk, lobby, serving, sharing, tickets, poking, passage, self.metrics)
+        access = AccessLog(hub, lobby, clock.now)
+        parts = (desk, lobby, serving, sharing, tickets, poking, passage)
+        front = Front(config.server, clock, *parts, self.metrics, access)
         front.revise(self._generation)
         return front
 

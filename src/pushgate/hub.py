@@ -229,7 +229,7 @@ class Hub:
     def settle(self, owner: object) -> None:
         """Give back what a connection was charged to, since it has ended or does not last any more."""
         if self.charges and (charge := self.charges.pop(owner, None)) is not None:
-            charge.lift()
+            charge.lift(owner)
 
     def pass_on(self, owner: object, heir: object) -> None:
         """Charge to the new protocol of a socket what its old one was charged to."""

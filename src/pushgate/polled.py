@@ -7,6 +7,7 @@ Rule: a view is told of a new version by a look at its part, and works only if t
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from .answers import Accepted
@@ -20,12 +21,14 @@ from .poller import Means
 from .routes import Route, TopicName
 from .values import ABSENT
 from .views import Parts, Shelf
+from .wave import Wave
 
 
 class Dependent(Protocol):
     """A view of the topic's document."""
 
     name: TopicName
+    wave: Wave
 
     def count(self) -> int:
         """Return how many listen to it."""
@@ -73,6 +76,19 @@ class PolledChannel(Channel):
         super().appended(change)
         for view in list(self._followed):
             view.look()
+
+    def when_told(self, tell: Callable[[], None]) -> None:
+        waves = [self.wave, *(view.wave for view in self._followed)]
+        left = len(waves)
+
+        def count() -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                tell()
+
+        for wave in waves:
+            wave.when_over(count)
 
     def announced(self) -> None:
         super().announced()

@@ -21,6 +21,7 @@ from .metrics import Metrics
 from .pauses import Pauses
 from .refinery import Decoder
 from .routes import Route, TopicName
+from .tracing import NOBODY, Tracer
 from .values import Document, Encoding, UpstreamRequest, Validators
 from .workbench import Commission, Finished
 
@@ -85,6 +86,9 @@ class Outlet(Protocol):
     def dropped(self, status: int) -> None:
         """The upstream no longer shows the topic to those who follow it."""
 
+    def when_told(self, tell: Callable[[], None]) -> None:
+        """Call this once, when all who follow the topic live have been told of the latest change, or do no more."""
+
     def settled(self) -> None:
         """A poll ended, well or badly."""
 
@@ -101,3 +105,4 @@ class Means:
     metrics: Metrics
     workshop: Workshop | None = None  # None: big answers are read here
     pauses: Pauses = field(default_factory=Pauses)
+    tracer: Tracer = NOBODY

@@ -19,6 +19,7 @@ from .happenings import Answered, Failed, Outcome
 from .poller import Means
 from .reception import Reception
 from .routes import Route, TopicName
+from .tracing import under_way
 from .values import State, UpstreamRequest, Validators
 
 log = structlog.get_logger()
@@ -73,6 +74,9 @@ class Polling:
         answer = await self._means.fetch(self._route, self._name, request, validators)
         read_at = self._means.clock.now()
         event = await self._understand(answer, validators)
+        if (trace := under_way()) is not None and trace.is_kept:
+            trace.note("fetch", began, read_at)
+            trace.note("refine", read_at, self._means.clock.now())
         if isinstance(event, Answered):
             self._means.metrics.diffed(self._route.name, seconds=self._means.clock.now() - read_at)
         return answer, event
@@ -122,7 +126,8 @@ class Polling:
         if failed.is_skipped:
             log.info("poll.skipped", **told)
         else:
-            log.warning("poll.failed", **told)
+            trace = under_way()
+            log.warning("poll.failed", **told, **({"trace_id": trace.trace.id} if trace else {}))
             setback = Setback(self._means.clock.wall(), error.reason, error.detail)
             self.setbacks = (setback, *self.setbacks[: SETBACKS_KEPT - 1])
         if failed.was_asked:

@@ -9,6 +9,7 @@ alive already costs nothing, and is charged nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from .errors import TooMany
 from .values import Principal
@@ -50,13 +51,24 @@ class Ration:
             self._held[who] = left
 
 
-class Charge:
-    """What one connection is charged to; ``lift`` it when the connection ends."""
+class Witness(Protocol):
+    """Who writes down what becomes of a connection."""
 
-    __slots__ = ("_entries",)
+    def answered(self, status: int, size: int | None) -> None:
+        """Hear that the request was answered that the connection was taken over with."""
+
+    def ended(self, owner: object) -> None:
+        """Hear that the connection ended, or that ``owner`` let it go."""
+
+
+class Charge:
+    """What one connection is charged to, and its witness, if it has one; ``lift`` it when the connection ends."""
+
+    __slots__ = ("_entries", "witness")
 
     def __init__(self) -> None:
         self._entries: list[tuple[Ration, str]] = []
+        self.witness: Witness | None = None
 
     def add(self, ration: Ration, who: str, *, retry_after: float) -> None:
         """Charge it to one more, unless it is already; raises TooMany if that one has as many as it may."""
@@ -68,7 +80,9 @@ class Charge:
         ration.take(who)
         self._entries.append((ration, who))
 
-    def lift(self) -> None:
+    def lift(self, owner: object = None) -> None:
+        if self.witness is not None:
+            self.witness.ended(owner)
         for ration, who in self._entries:
             ration.give_back(who)
         self._entries.clear()

@@ -78,12 +78,13 @@ class Errand:
 class Wave:
     """The latest change of a topic, and those live subscribers that have not been told of it yet."""
 
-    __slots__ = ("_after", "_before", "_waiting")
+    __slots__ = ("_after", "_before", "_over", "_waiting")
 
     def __init__(self) -> None:
         self._before: Version | None = None
         self._after: Version | None = None
         self._waiting: dict[Subscriber, Errand] = {}
+        self._over: list[Callable[[], None]] = []  # to be called when nobody waits any more
 
     def version_of(self, subscriber: Subscriber) -> Version | None:
         """Return which version a live subscriber holds."""
@@ -113,9 +114,19 @@ class Wave:
             step = step_for(errand.data) if may_wait else len(queue)
             in_steps(partial(self._step, queue, errand, step))
 
+    def when_over(self, call: Callable[[], None]) -> None:
+        """Call this when everybody has been told, or does not wait any more; at once if that is so."""
+        self._over.append(call)
+        self._look()
+
+    def _look(self) -> None:
+        while self._over and not self._waiting:
+            self._over.pop()()
+
     def drop(self, subscriber: Subscriber) -> None:
         """Do not tell this one; it has left, or will catch up by itself."""
         self._waiting.pop(subscriber, None)
+        self._look()
 
     def hurry(self, subscriber: Subscriber) -> None:
         """Tell this one now, if it is waiting."""
@@ -140,6 +151,7 @@ class Wave:
                     subscriber.send(awaited.data)
         finally:
             errand.told(told)
+            self._look()
         return bool(queue) and bool(waiting)
 
     def _tell(self, subscriber: Subscriber) -> None:
@@ -147,3 +159,4 @@ class Wave:
         if errand is not None:
             errand.told(1)
             subscriber.send(errand.data)
+            self._look()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -94,6 +94,9 @@ class Scene:
     def announced(self) -> None: ...
 
     def dropped(self, status: int) -> None: ...
+
+    def when_told(self, tell: Callable[[], None]) -> None:
+        tell()
 
     def settled(self) -> None:
         self._settled.set()

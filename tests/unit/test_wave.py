@@ -191,3 +191,33 @@ async def test_a_delivery_is_counted_for_the_change_that_it_tells() -> None:
     await asyncio.sleep(0)
     assert all(listener.heard == [b"new", b"newer"] for listener in listeners)
     assert sum(first) == sum(second) == len(listeners)
+
+
+async def test_when_everybody_has_been_told() -> None:
+    """Or has left, or fell behind: then whoever wants to know that is told, once."""
+    listeners = [Listener() for _ in range(2 * STEP + 2)]
+    leaving = Listener()
+    wave = rolled([*listeners, leaving])
+    over: list[int] = []
+    wave.when_over(lambda: over.append(sum(bool(listener.heard) for listener in listeners)))
+    wave.drop(as_subscriber(leaving))
+    assert not over
+    await all_told(listeners)
+    assert over == [len(listeners)]
+    wave.when_over(lambda: over.append(-1))
+    assert over == [len(listeners), -1], "there is nobody to wait for"
+
+
+async def test_the_next_change_ends_the_one_before() -> None:
+    """All are told of that first, and it counts for that one only."""
+    listeners = [Listener() for _ in range(3 * STEP)]
+    wave = rolled(listeners)
+    over: list[str] = []
+    wave.when_over(lambda: over.append("first"))
+    wave.begin(NEW, NEWER)
+    assert over == ["first"]
+    wave.roll([lane_of(listeners, b"newer")])
+    wave.when_over(lambda: over.append("second"))
+    while over != ["first", "second"]:  # noqa: ASYNC110 (steps are what is looked at)
+        await asyncio.sleep(0)
+    assert all(listener.heard == [b"new", b"newer"] for listener in listeners)

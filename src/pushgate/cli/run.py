@@ -56,17 +56,20 @@ def run(
     _listen_to_signals()
     source = original(file)
     config = require_config(file, source)
+    from ..adapters.opentelemetry import TracesUnavailable, tracing
     from ..clock import Clock
     from ..gateway import Gateway
     from ..logs import configure
 
     configure(Clock().now, form=log_format, level=log_level)
-    gateway = Gateway(config, source=source)
     try:
-        with asyncio.Runner(loop_factory=_new_loop) as runner:
-            runner.run(_until_told(gateway))
+        with tracing(os.environ) as tracer, asyncio.Runner(loop_factory=_new_loop) as runner:
+            runner.run(_until_told(Gateway(config, source=source, tracer=tracer)))
     except OSError as error:
         print(f"pushgate: cannot listen: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except TracesUnavailable as error:
+        print(f"pushgate: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
     except ConfigError as error:
         print(error, file=sys.stderr)

@@ -139,6 +139,9 @@ class Trial:
     def appended(self, change: Change) -> None:
         self.changes.append(change)
 
+    def when_told(self, tell: Callable[[], None]) -> None:
+        tell()  # there is nobody else
+
     def announced(self) -> None:
         """Nobody has to be told of a state before the poll is over."""
 

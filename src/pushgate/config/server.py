@@ -165,6 +165,8 @@ class Server(Section):
     """Web pages of other origins."""
     limits: Limits = Limits()
     """What is let in."""
+    access_log: Flag = False
+    """Whether each answered request, and each stream that ends, is a line of the log."""
     heartbeat: Annotated[Period, AfterValidator(_not_too_often)] = 15.0
     """Silence on a stream after which a heartbeat is sent; at least 2s."""
     max_connection_age: PeriodOrOff = None

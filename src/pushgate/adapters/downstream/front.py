@@ -23,6 +23,7 @@ from ...routes import Route
 from ...views import ViewRoute
 from ...wishes import Wishes
 from . import shared_sse, sse
+from .access import AccessLog
 from .desk import Desk
 from .handover import TakenOver, server_of
 from .heads import Server
@@ -54,6 +55,7 @@ class Front:
         poking: Poking,
         passage: Passage,
         metrics: Metrics,
+        access: AccessLog,
     ) -> None:
         self._settings = settings
         self._below = f"{settings.base_path}{settings.prefix}"  # where pushgate's own addresses are
@@ -67,6 +69,7 @@ class Front:
         self._poking = poking
         self._passage = passage  # for what no route is there for
         self._metrics = metrics
+        self.access = access
 
     def revise(self, generation: Generation) -> None:
         """Go by another configuration from now on."""
@@ -76,6 +79,7 @@ class Front:
         self._metrics.open_ledgers(generation.entries)
         self._lobby.revise(config.server, entries)
         self._serving.polls.forget()
+        self.access.is_on = self._serving.polls.are_all_read = config.server.access_log
         self._desk.host.router = generation.router
         self._desk.writer.entries = entries
         self._tickets.revise(config.server, config.auth)
@@ -95,6 +99,7 @@ class Front:
         departures = self._door.departures
         departures.requests += 1
         request_id = identify(request, self._desk.ids)
+        record = self.access.begin(request) if self.access.is_on else None
         try:
             response = await self._respond(request, request_id)
         finally:
@@ -104,6 +109,8 @@ class Front:
             response.force_close()
         if not isinstance(response, TakenOver | Passed):  # which have been written
             response.headers[REQUEST_ID] = request_id
+        if record is not None:
+            self.access.settle(request, record, response)
         return response
 
     async def _respond(self, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
@@ -145,7 +152,7 @@ class Front:
             answer = await self._share(request, wishes, cors)
         except Refusal as refusal:
             answer = self._refuse(request, refusal, ask, cors)
-        return self._counted(answer, "", endpoint.transport)
+        return self._counted(request, answer, "", endpoint.transport)
 
     async def _answer_topic(
         self,
@@ -174,18 +181,22 @@ class Front:
         except Refusal as refusal:
             answer = self._refuse(request, refusal, ask, cors)
         transport = "write" if is_writing else "short_poll" if ask is None else ask.transport
-        return self._counted(answer, route.name, transport)
+        return self._counted(request, answer, route.name, transport)
 
     async def _write(self, request: web.BaseRequest, target: Target, cors: dict[str, str]) -> web.StreamResponse:
         route, values, query = target
         assert isinstance(route, Route), "a view is written to where its document is"
         return (await self._serving.write(request, route, values, query)).with_fields(cors).to_response()
 
-    def _counted(self, answer: web.StreamResponse, route: str, transport: str) -> web.StreamResponse:
+    def _counted(
+        self, request: web.BaseRequest, answer: web.StreamResponse, route: str, transport: str
+    ) -> web.StreamResponse:
         """Count an answer, unless it is still to come; whoever gives it then will."""
         code = answer.code if isinstance(answer, TakenOver) else answer.status
         if code is not None:
             self._metrics.answered(route, transport, code)
+        if self.access.is_on:
+            self.access.note(request, transport=transport, **({"route": route} if route else {}))
         return answer
 
     async def _serve(
@@ -214,6 +225,7 @@ class Front:
         find = partial(self._passage.find, request.raw_path)
         way = find()
         if way is not None and (request.method != "OPTIONS" or "OPTIONS" in way.config.methods):
+            self.access.note(request, transport="proxy", upstream=way.config.upstream)
             return await self._passage.answer(request, way, find)
         if request.method == "OPTIONS":
             return preflight(request.headers.get("Origin"), self._settings.cors, writing=()).to_response()

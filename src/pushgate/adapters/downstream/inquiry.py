@@ -151,13 +151,15 @@ class LongPolls:
         self._hub = hub
         self.door = door
         self.ids = ids
+        self.are_all_read = False  # somebody writes each of them down
         self._known: Recognition[Inquiry] = Recognition()
 
     def learn(self, request: web.BaseRequest, question: Question) -> Inquiry:
         """Return what a request asks, and know it by heart if everybody who asks so is shown the same."""
         words, server = None, server_of(request)
-        is_same_for_all = question.channel.route.is_open and not (isinstance(server, Server) and server.is_guarded)
-        if is_same_for_all and not question.ask.is_document and request.version == HttpVersion11:
+        is_guarded = isinstance(server, Server) and server.is_guarded
+        is_same_for_all = question.channel.route.is_open and not is_guarded and not question.ask.is_document
+        if is_same_for_all and request.version == HttpVersion11 and not self.are_all_read:
             words = words_of(request.raw_path, request.raw_headers)
         parts = without_cursor(words) if words else None
         if parts is None:

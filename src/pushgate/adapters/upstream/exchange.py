@@ -22,6 +22,7 @@ from ...clock import Clock
 from ...config.upstreams import Upstream
 from ...errors import PollError
 from ...freshness import fresh_for, modified_at, quota, renewable_for, retry_after, telling_fields
+from ...tracing import under_way
 from ...values import UpstreamRequest, Validators
 from .bodies import read_body
 from .connections import Connections
@@ -102,6 +103,8 @@ class Exchange:
             raise PollError("protocol", f"a request for {origin_of(request.url)} does not belong to {self.origin}")
         session, options = self._connections.own(self._clock.now())
         headers = (*request.headers, *self._host) if self._host else request.headers
+        if request.upstream and (trace := under_way()) is not None and not _has_trace(headers):
+            headers = (*headers, *trace.trace.fields)
         try:
             return await self._ask(session, request, headers, options, self._gate)
         except _DROPPED as exc:
@@ -190,6 +193,11 @@ class Exchange:
         answer = answer_of(response, body, self._clock.wall())
         gate.heard(answer)
         return Reply(answer, response.headers)
+
+
+def _has_trace(headers: HeaderFields) -> bool:
+    """Whether it is said already to what trace a request belongs: by the configuration, or by a client."""
+    return any(name.lower() == "traceparent" for name, _ in headers)
 
 
 def answer_of(response: aiohttp.ClientResponse, body: bytes, at: float) -> Answer:

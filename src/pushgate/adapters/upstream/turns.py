@@ -9,6 +9,7 @@ from typing import Protocol
 from ...budgeting import Breaker, Limiter
 from ...config.upstreams import Upstream
 from ...errors import PAUSE_PATIENCE, PollError, PollFailureReason
+from ...tracing import under_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,10 @@ class Turn:
 
     async def __aenter__(self) -> None:
         self._gate.check_open()
-        await self._gate.enter()
+        if (trace := under_way()) is not None and trace.is_kept:
+            await trace.wait(self._gate.enter())
+        else:
+            await self._gate.enter()
         try:
             self._gate.check_open()  # or it was paused after the turn had come, and before this task's had
         except BaseException:

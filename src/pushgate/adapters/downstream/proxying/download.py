@@ -26,9 +26,10 @@ _AT_ONCE = struct.pack("ii", 1, 0)
 class Passed(web.StreamResponse):
     """What a handler returns when the answer has been written already."""
 
-    def __init__(self, status: int, *, keep_alive: bool) -> None:
+    def __init__(self, status: int, *, keep_alive: bool, size: int | None = None) -> None:
         super().__init__(status=status)
         self._keep_alive = keep_alive
+        self.size = size  # of the body, in bytes
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         return None
@@ -70,6 +71,7 @@ class Download:
         if not any(name.lower() == b"date" for name, _ in fields):
             framing.append((b"Date", formatdate(usegmt=True).encode()))
         self.has_begun = True
+        size = 0
         try:
             await writer.write(head_of(response.status, response.reason, (*fields, *framing)))
             if is_chunked:
@@ -77,12 +79,13 @@ class Download:
             while has_body and (piece := await response.content.readany()):
                 self._patience.touch()
                 await writer.write(piece)
+                size += len(piece)
                 self._patience.touch()
             await writer.write_eof()
         except BaseException:
             self.cut()
             raise
-        return Passed(response.status, keep_alive=keep_alive)
+        return Passed(response.status, keep_alive=keep_alive, size=size)
 
     def cut(self) -> None:
         """
