@@ -57,6 +57,11 @@ class Condition:
         self._doubts = 0  # answers in a row that failed the same guard
         self._doubted: str | None = None  # that guard
 
+    @property
+    def polled_state(self) -> State:
+        """The state that the latest polls have brought it into; whether there may be polls is another matter."""
+        return self._state
+
     def is_expired(self, now: float) -> bool:
         """Whether the document has been stale for so long that it is no longer served."""
         return self._state == "stale" and self._terms.expire is not None and now >= self._since + self._terms.expire

@@ -248,9 +248,8 @@ class Feed:
             seconds = at.now - began
             self._count(answer.cost)
             commands = self.topic.handle(event, at)
-            self.polling.remember(
-                answer, event, self.topic.state
-            )  # before anybody is told of it, who may ask for its very bytes
+            # Before anybody is told of it, who may ask for its very bytes.
+            self.polling.remember(answer, event, self.topic.polled_state)
             self._obey_all(commands)
             if failures and not self.topic.failures:
                 log.info("poll.recovered", topic=self.name.text, failures=failures)

@@ -105,7 +105,7 @@ class Polling:
         return reception.understand(answer, asked_with, has_document=self._history.latest is not None)
 
     def remember(self, answer: Answer, event: Outcome, state: State) -> None:
-        """Keep what is to be kept of an answer; ``state``: the topic's, now that it has heard of the event."""
+        """Keep what is to be kept of an answer; ``state``: the topic's, by its polls and this event."""
         self.reception.remember(answer, event, state)
         if held := self.reception.held:
             log.info("poll.held", topic=self._name.text, guard=held.doubt.guard, detail=held.doubt.detail)
