@@ -58,6 +58,7 @@ def panels() -> Iterator[tuple[str, str]]:
 # What promtool says.
 
 
+@pytest.mark.timeout(180)  # two thousand minutes, one by one: ten seconds where nothing else runs
 async def test_the_alerts_fire_when_they_should_and_not_otherwise() -> None:
     """Each of them, as `promtool test rules` sees it; alerts_test.yaml can be read as their manual."""
     code, said = await promtool("test", "rules", KIT / "alerts_test.yaml")
