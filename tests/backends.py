@@ -42,6 +42,7 @@ class ScriptedBackend:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    is_open: asyncio.Event = field(default_factory=asyncio.Event)  # otherwise requests wait
     crime: Crime | None = None
     is_honest: bool = False
     requests: list[Asked] = field(default_factory=list)
@@ -93,6 +94,7 @@ class ScriptedBackend:
                 self._news.notify_all()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        await self.is_open.wait()
         await asyncio.sleep(self.delay)
         if self.crime is not None:
             return await self._commit(request)
@@ -144,6 +146,7 @@ async def answering(
 async def scripted_backend(document: Any = None, *, port: int = 0) -> AsyncIterator[ScriptedBackend]:
     """A backend on a free port, or on this one, as long as the context is open."""
     backend = ScriptedBackend()
+    backend.is_open.set()
     backend.serve(document)
     async with answering(backend, port=port) as backend.url:
         yield backend

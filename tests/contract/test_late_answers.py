@@ -29,11 +29,11 @@ def topic(**changes: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def portal(backend: ScriptedBackend | None = None, **entry: Any) -> AsyncIterator[tuple[ScriptedBackend, Any]]:
-    """A service that takes its time to say who somebody is, and the ``auth:`` in which it is asked."""
+async def portal(**entry: Any) -> AsyncIterator[tuple[ScriptedBackend, Any]]:
+    """A service that does not say yet who somebody is, and the ``auth:`` in which it is asked."""
     async with scripted_backend() as service:
+        service.is_open.clear()
         service.say(b"", X_User="ann")
-        service.delay = 0.4
         yield service, {"portal": {"kind": "forward", "url": service.url, "claims": {"sub": "X-User"}, **entry}}
 
 
@@ -44,14 +44,17 @@ class TestAFirstMessage:
     async def test_that_takes_long_to_verify(
         self, path: str, backend: ScriptedBackend, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pushgate.adapters.downstream.newcomers.PATIENCE", 0.1)
+        monkeypatch.setattr("pushgate.adapters.downstream.newcomers.PATIENCE", 0.5)
         backend.serve("mine")
         async with (
-            portal(carriers=["message"]) as (_, auth),
+            portal(carriers=["message"]) as (service, auth),
             running_gateway(backend, {"/mine": route(auth="portal")}, auth=auth) as gateway,
             socket(gateway, path) as client,
         ):
             await say(client, op="auth", token="x", ref=1)
+            await service.begun()
+            await asyncio.sleep(0.6)  # longer than it has
+            service.is_open.set()
             assert (await hear(client, "ack"))["ref"] == 1
             assert (await hear(client, "snapshot"))["data"] == "mine"
             assert await gateway.metric("pushgate_connections_refused_total") == 0
@@ -71,6 +74,7 @@ class TestAFirstMessage:
             await client.send(b"\x81" + bytes([0x80 | len(message)]) + bytes(4) + message)
             await service.begun()
             await operator.post("/-/drain")
+            service.is_open.set()
             await eventually(lambda: gateway.metric("pushgate_auth_total", result="credentials_refused"), bool)
             assert await gateway.metric("pushgate_connections_refused_total", reason="draining") == 1
             assert await gateway.metric("pushgate_connections_refused_total") == 1
@@ -88,7 +92,7 @@ POLLS = {
 async def waiting(name: str, base: str, backend: ScriptedBackend, **headers: str) -> AsyncIterator[Any]:
     """A poll of a topic whose first document takes a while, and which has begun."""
     backend.serve("mine")
-    backend.delay = 0.4
+    backend.is_open.clear()
     more = {"If-None-Match": '"x"', "Prefer": "wait=20"} if name == "poll of a document" else {}
     async with http_client(base_url=base, headers=headers or bearer()) as http, asyncio.TaskGroup() as tasks:
         asked = tasks.create_task(http.get(POLLS[name], headers=more))
@@ -110,6 +114,7 @@ class TestAPoll:
             waiting(name, gateway.base, backend) as asked,
         ):
             await gateway.rewrite(routes={"/mine": topic(allow=BEN_ONLY)})
+            backend.is_open.set()
             assert code_of(await asked) == (403, "forbidden")
 
     async def test_is_no_strangers_who_was_not_asked_before(
@@ -121,13 +126,16 @@ class TestAPoll:
             waiting(name, gateway.base, backend) as asked,
         ):
             await gateway.rewrite(auth=AUTH, routes={"/mine": topic()})
+            backend.is_open.set()
             assert code_of(await asked) == (401, "credentials_missing")
 
     async def test_is_nobodys_whose_credentials_have_ended(self, name: str, backend: ScriptedBackend) -> None:
         async with (
             running_gateway(backend, {"/mine": topic()}, auth=AUTH) as gateway,
-            waiting(name, gateway.base, backend, **bearer(lives=0.3)) as asked,
+            waiting(name, gateway.base, backend, **bearer(lives=1.2)) as asked,
         ):
+            await asyncio.sleep(1.2)  # the end of credentials has no event
+            backend.is_open.set()
             assert code_of(await asked) == (401, "credentials_expired")
 
     async def test_goes_on_if_nothing_has_changed_for_it(
@@ -138,6 +146,7 @@ class TestAPoll:
             waiting(name, gateway.base, backend) as asked,
         ):
             await gateway.rewrite(routes={"/mine": topic(), "/other": topic()})
+            backend.is_open.set()
             assert (await asked).status_code == 200
 
 
@@ -145,7 +154,7 @@ async def test_a_shared_poll_tells_beside_the_rest_what_cannot_be_had_any_more(
     backend: ScriptedBackend, tmp_path: Path
 ) -> None:
     backend.serve("mine")
-    backend.delay = 0.4
+    backend.is_open.clear()
     async with (
         reloadable_gateway(backend, {"/mine": topic(), "/ours": topic()}, tmp_path, auth=AUTH) as gateway,
         http_client(headers=bearer()) as http,
@@ -154,6 +163,7 @@ async def test_a_shared_poll_tells_beside_the_rest_what_cannot_be_had_any_more(
         asked = tasks.create_task(http.get(f"{gateway.base}/-/poll?topic=/mine&topic=/ours&wait=20"))
         await backend.begun()
         await gateway.rewrite(routes={"/mine": topic(allow=BEN_ONLY), "/ours": topic()})
+        backend.is_open.set()
         events = (await asked).json()["events"]
         assert [(event["event"], event["topic"]) for event in events] == [("problem", "/mine"), ("snapshot", "/ours")]
 
@@ -213,9 +223,9 @@ class TestAWrite:
         routes = {"/mine": topic(write={"POST": {}})}
         async with (
             reloadable_gateway(backend, routes, tmp_path, auth=AUTH) as gateway,
-            self.begun(gateway, bearer(lives=0.2)) as client,
+            self.begun(gateway, bearer(lives=0.8)) as client,
         ):
-            await asyncio.sleep(0.3)  # the end of credentials has no event
+            await asyncio.sleep(0.8)  # the end of credentials has no event
             assert await self.answer_of(client) == (401, "credentials_missing")
             assert not backend.requests
 
@@ -242,6 +252,7 @@ class TestWhatIsPassedOn:
             asked = tasks.create_task(http.get(f"{gateway.base}/a"))
             await service.begun()
             await gateway.rewrite(proxy=changed)
+            service.is_open.set()
             answer = await asked
             assert answer.status_code == status
             assert len(backend.requests) == (status == 200)
@@ -261,5 +272,6 @@ class TestWhatIsPassedOn:
             asked = tasks.create_task(http.get(f"{gateway.base}/mine?access_token=x"))
             await service.begun()
             await gateway.rewrite(routes={"/mine": topic(transports=["sse"], allow=BEN_ONLY)})
+            service.is_open.set()
             assert code_of(await asked) == (503, "reloaded")
             assert not backend.requests
