@@ -91,7 +91,7 @@ def check(file: str, admin: str, *, is_live: bool, timeout: float) -> str:
     """Return what a gateway says that is well; raises Unhealthy with what is wrong, and Misused."""
     if not 0 < timeout < 3600:
         raise Misused(f"--timeout {timeout:g}: write seconds, like 2.5")
-    host, port = _address(admin or _configured(file))
+    host, port = admin_address(file, admin)
     path = "/livez" if is_live else "/readyz"
     try:
         status, text = _ask(host, port, path, timeout)
@@ -133,6 +133,11 @@ def _configured(file: str) -> str:
             return DEFAULT_ADMIN
         node = node.entries[key].node
     return str(node.value) if isinstance(node, Leaf) else DEFAULT_ADMIN
+
+
+def admin_address(file: str, admin: str) -> tuple[str, int]:
+    """Return where the admin listener is, by ``--admin`` or the configuration; raises Unhealthy and Misused."""
+    return _address(admin or _configured(file))
 
 
 def _ask(host: str, port: int, path: str, timeout: float) -> tuple[int, str]:

@@ -88,8 +88,12 @@ async def test_a_table_fits_into_the_terminal(no_color: bool) -> None:
 
 
 async def test_a_refreshed_topic_is_polled_now() -> None:
+    """And Tab offers those that there are."""
     async with operated(**{"/a": route(poll=SELDOM)}) as (gateway, backend, where):
         await asked(gateway, "/a")
+        line = f"pushgate refresh {' '.join(where)} "
+        asking = {"_PUSHGATE_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": "4"}
+        assert (await command(env={**os.environ, **asking}))[1] == "/a\n"
         before = len(backend.requests)
         assert (await command("refresh", "/a", *where))[:2] == (0, "/a: 1 topic polled\n")
         async with http_client() as client:

@@ -18,6 +18,9 @@ import typer
 # More than this nobody looks through.
 _SHOWN = 200
 
+# A gateway on this machine answers in milliseconds; for another one nobody waits while typing.
+_AT_ONCE = 0.5
+
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
 
@@ -56,6 +59,11 @@ def complete_topics(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning([topic for path in routes for topic in _topics(path, routes)], incomplete)
 
 
+def complete_live_topics(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the topics that the running gateway has, or if none answers at once those that can be known beforehand."""
+    return _beginning(_live(ctx), incomplete) or complete_topics(ctx, incomplete)
+
+
 def complete_states(incomplete: str) -> list[str]:
     from typing import get_args
 
@@ -80,12 +88,32 @@ def _topics(path: str, routes: dict[str, dict[str, Any]]) -> list[str]:
     ]
 
 
+def _live(ctx: typer.Context) -> list[str]:
+    import http.client
+    import json
+
+    from ..healthcheck import Misused, Unhealthy, admin_address
+
+    if (file := _file(ctx)) == "-":
+        return []
+    try:
+        host, port = admin_address(file, ctx.params.get("admin") or "")
+        connection = http.client.HTTPConnection(host, port, timeout=_AT_ONCE)
+        connection.request("GET", f"/-/topics?limit={_SHOWN}")
+        return [str(topic["topic"]) for topic in json.loads(connection.getresponse().read())["topics"]]
+    except (Misused, Unhealthy, OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return []
+
+
+def _file(ctx: typer.Context) -> str:
+    return str(ctx.params.get("file") or os.environ.get("PUSHGATE_CONFIG") or "gateway.yaml")
+
+
 def _section(ctx: typer.Context, name: str) -> dict[str, dict[str, Any]]:
     import yaml
 
-    file = ctx.params.get("file") or os.environ.get("PUSHGATE_CONFIG") or "gateway.yaml"
     try:
-        told = yaml.load(Path(str(file)).read_bytes(), Loader=_loader())
+        told = yaml.load(Path(_file(ctx)).read_bytes(), Loader=_loader())
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return {}
     return {str(key): _mapping(value) for key, value in _mapping(_mapping(told).get(name)).items()}

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 
 from .arguments import Output
-from .completion import complete_topics
+from .completion import complete_live_topics
 from .configuration import ConfigFile
 from .operator import AdminAddress, AdminToken, demand, find_admin
 
@@ -17,7 +17,7 @@ from .operator import AdminAddress, AdminToken, demand, find_admin
 def refresh(
     topics: Annotated[
         list[str],
-        typer.Argument(help="What clients ask for: '/quotes/ACME?lang=de'.", autocompletion=complete_topics),
+        typer.Argument(help="What clients ask for: '/quotes/ACME?lang=de'.", autocompletion=complete_live_topics),
     ],
     file: ConfigFile = "gateway.yaml",
     output: Output = "text",

@@ -13,11 +13,14 @@ from ..tools.following.differences import Difference, differences
 from ..tools.narration import counted, preview
 from ..values import ABSENT, Document
 from .paint import Paint, legible
+from .table import width_of
 
 # So many lines of one change; whoever wants all of them asks for the document, or is a program.
 _LINES = 10
 
 _MARGIN = 15  # the time of day, and a gap
+
+_HEAD = _MARGIN + 17  # with kind and number
 
 _OF_DOCUMENTS = ("snapshot", "patch", "merge", "items")
 
@@ -47,7 +50,8 @@ class Teller:
     def _lines(self, event: Envelope, before: Document, after: Document) -> Iterator[str]:
         found = differences(before, event, after, key=self._key) if event["event"] in _OF_DOCUMENTS else None
         topic = f"{legible(event['topic'])}  " if self._names_topics and event.get("topic") else ""
-        yield f"{_time(event)}{self._kind(event)}{topic}{_summary(event, before, found)}".rstrip()
+        summary = self._fitting(f"{topic}{_summary(event, before, found)}", _HEAD)
+        yield f"{_time(event)}{self._kind(event)}{summary}".rstrip()
         for difference in (found or [])[:_LINES]:
             yield f"{'':{_MARGIN}}{self._line(difference)}"
         if found is not None and len(found) > _LINES:
@@ -66,14 +70,19 @@ class Teller:
         before, after = legible(preview(difference.before)), legible(preview(difference.after))
         match difference.mark:
             case "+":
-                return self._paint.green(f"+ {place}  {after}")
+                return self._paint.green(self._fitting(f"+ {place}  {after}"))
             case "-":
-                return self._paint.red(f"- {place}  {before}".rstrip())
+                return self._paint.red(self._fitting(f"- {place}  {before}".rstrip()))
             case ">":
-                return f"> {place}  from {legible(difference.source)}"
+                return self._fitting(f"> {place}  from {legible(difference.source)}")
             case _:
-                item = "" if difference.item is ABSENT else self._paint.dim(f"  ({legible(preview(difference.item))})")
-                return f"~ {place}  {f'{before} → ' if before else ''}{after}{item}"
+                item = "" if difference.item is ABSENT else f"  ({legible(preview(difference.item))})"
+                return self._fitting(f"~ {place}  {f'{before} → ' if before else ''}{after}{item}")
+
+    def _fitting(self, text: str, margin: int = _MARGIN) -> str:
+        """Return as much of a text as fits into a line of the terminal, if it is one."""
+        width = width_of(sys.stdout)
+        return text if width is None or margin + len(text) <= width else f"{text[: width - margin - 1]}…"
 
 
 def _time(event: Envelope) -> str:
