@@ -19,6 +19,8 @@ from browsers import browser_page
 from doubles.server import Asked, Double, serving
 from gateways import Running, http_client, running_gateway
 from layouts import untidiness
+from pushgate.documents.diffing import INEXPRESSIBLE, compare, merge_patch
+from pushgate.documents.keys import Keys
 
 SIZES = [(1440, 900), (1024, 768), (768, 1024), (360, 740)]
 TOKEN = "a-token-of-many-characters"
@@ -194,6 +196,38 @@ async def test_the_console_follows_a_topic(backend: Backend, window: Window) -> 
         assert window.complaints == []
 
 
+async def test_the_page_holds_what_a_client_holds(backend: Backend, window: Window) -> None:
+    """After patches, merges and items, with numbers as they are written and names that mean something to JavaScript."""
+    olds: list[Any] = [
+        {"a": [1, {"b~/c": 2}], "gone": 1},
+        {"__proto__": {"x": 1}, "n": 2**70},
+        [{"id": 1}, {"id": 2, "n": 1}],
+    ]
+    news: list[Any] = [
+        {"a": [{"b~/c": 3}, 1, []], "new": None},
+        {"__proto__": {"x": {"__proto__": 2}}, "n": 2**70 + 1},
+        [{"id": 2, "n": 2}, {"id": 3}],
+    ]
+    steps = []
+    for old, new in zip(olds, news, strict=True):
+        difference = compare(old, new, keys=Keys.of("id"))
+        assert difference is not None
+        steps.append((old, new, "patch", difference.patch))
+        if (merged := merge_patch(old, new)) is not INEXPRESSIBLE:
+            steps.append((old, new, "merge", merged))
+    items = {"created": [{"id": 3}], "updated": [{"id": 2, "n": 2}], "deleted": [1]}
+    steps.append((olds[2], news[2], "items", items))
+    async with running_gateway(backend.url, {"/live": {**ROUTES["/live"], "auth": None}}) as gateway:
+        await window.look(gateway)
+        fold = """async steps => {
+            const {advance, parse} = await import("./dashboard/documents.js");
+            return parse(steps).map(([old, , event, data]) => JSON.stringify(advance(old, event, data, "id")));
+        }"""
+        held = await window.page.evaluate(fold, json.dumps(steps))
+    assert [json.loads(text) for text in held] == [new for _, new, *_ in steps]
+    assert {event for _, _, event, _ in steps} == {"patch", "merge", "items"}
+
+
 async def test_the_console_shows_what_the_client_is_told_to_show(backend: Backend, window: Window) -> None:
     """And says why it is refused without."""
     async with house(backend) as gateway:
@@ -286,6 +320,9 @@ async def test_a_gateway_that_goes_away_is_missed_and_found_again(gateway: Any, 
     await gateway.end(signal.SIGKILL)
     await expect(page.locator(".notice.bad")).to_contain_text("does not answer")
     await expect(page.locator(".notice.bad")).to_contain_text("how it was at")
+    # What is shown is drawn anew each second, and this has to stay.
+    assert await page.evaluate("new Promise(done => setTimeout(done, 1200, true))")
+    await expect(page.locator(".notice.bad")).to_be_visible()
     assert await untidiness(page) == []
     await gateway.start()
     await expect(page.locator(".notice.bad")).to_be_hidden()

@@ -32,6 +32,14 @@ def children(process: Process) -> list[int]:
     return [int(pid) for pid in path.read_text().split()]
 
 
+def test_the_welcome_ends_with_the_dashboard(example: Process) -> None:
+    """Its URL is the last thing that is said, and the page is there."""
+    example.wait_for("dashboard  ")
+    (url,) = (line.split()[-1] for line in example.lines if line.lstrip().startswith("dashboard "))
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        assert b"<title>pushgate</title>" in answer.read()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_everything(example: Process, number: signal.Signals) -> None:
     """The backend and the gateway end with the one that started them, and it says 0."""

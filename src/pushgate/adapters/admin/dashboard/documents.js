@@ -12,6 +12,12 @@ export function advance(held, event, data, key) {
   }
 }
 
+/** Read JSON and keep every number as it is written, where the browser can; others hold nothing beyond 2^53. */
+export function parse(text) {
+  return JSON.parse(text, JSON.rawJSON && ((name, value, {source}) =>
+    (typeof value === "number" && String(value) !== source ? JSON.rawJSON(source) : value)));
+}
+
 // RFC 7396.
 
 function merge(held, patch) {
@@ -19,13 +25,18 @@ function merge(held, patch) {
   const merged = isObject(held) ? {...held} : {};
   for (const [name, value] of Object.entries(patch)) {
     if (value === null) delete merged[name];
-    else merged[name] = merge(merged[name], value);
+    else set(merged, name, merge(Object.hasOwn(merged, name) ? merged[name] : undefined, value));
   }
   return merged;
 }
 
 function isObject(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !JSON.isRawJSON?.(value);
+}
+
+/** Give a copy a member, whatever it is called: "__proto__" is a name like any other. */
+function set(copy, name, value) {
+  Object.defineProperty(copy, name, {value, writable: true, enumerable: true, configurable: true});
 }
 
 // RFC 6902.
@@ -54,16 +65,16 @@ function put(held, path, value, isNew) {
   if (!path.length) return value;
   const [token, ...rest] = path;
   const copy = Array.isArray(held) ? [...held] : {...held};
-  if (rest.length) copy[token] = put(held[token], rest, value, isNew);
+  if (rest.length) set(copy, token, put(held[token], rest, value, isNew));
   else if (Array.isArray(copy) && isNew) copy.splice(token === "-" ? copy.length : Number(token), 0, value);
-  else copy[token] = value;
+  else set(copy, token, value);
   return copy;
 }
 
 function take(held, path) {
   const [token, ...rest] = path;
   const copy = Array.isArray(held) ? [...held] : {...held};
-  if (rest.length) copy[token] = take(held[token], rest);
+  if (rest.length) set(copy, token, take(held[token], rest));
   else if (Array.isArray(copy)) copy.splice(Number(token), 1);
   else delete copy[token];
   return copy;

@@ -10,7 +10,7 @@ import {overviewView} from "./overview.js";
 
 const main = document.getElementById("main");
 const past = new Past(), frame = chrome(), told = notices(() => feed.again());
-let view = null, overview = null, skew = 0;
+let view = null, overview = null, skew = 0, felt = "connecting", refusal = null;
 
 const feed = new Feed("-/live/overview", {
   onDocument(document) {
@@ -21,8 +21,10 @@ const feed = new Feed("-/live/overview", {
     draw();
   },
   onState(state, why) {
+    felt = state;
+    refusal = why;
     frame.state(state);
-    told.update(state, overview, why);
+    told.update(felt, overview, refusal);
     main.dataset.feed = state;
   },
 });
@@ -36,7 +38,7 @@ function draw() {
   if (!overview) return;
   if (!view) go();
   view.update(overview, time());
-  told.update("live", overview);
+  told.update(felt, overview, refusal);
 }
 
 /** Show what the address says: #/, #/route?route=…, #/console?topic=… */

@@ -18,7 +18,7 @@ export function notices(again) {
       gate.update(state === "denied" ? why : null);
       lost.update(state === "lost" ? lostWords(overview) : "");
       const gateway = overview?.gateway;
-      drain.update(gateway?.is_draining ? "Draining: clients are asked to leave, and new streams are refused." : "");
+      drain.update(state === "live" && gateway?.is_draining ? "Draining: clients are asked to leave, and new streams are refused." : "");
       refused.update(gateway && !gateway.config.is_good
         ? `${gateway.config.file ?? "The configuration"} was read again and refused; the one of `
           + `${clockTime(gateway.config.taken_over_at)} is still in force. The log says what is wrong.` : "");

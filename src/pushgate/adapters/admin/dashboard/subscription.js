@@ -2,6 +2,7 @@
 
 import {address, ask, token} from "./access.js";
 import {blocks} from "./blocks.js";
+import {parse} from "./documents.js";
 
 /**
  * Follow a topic. wish: {topic, transport, emit, headers: [[name, value]], cursor}. hear.arrived({event, id, data, bytes})
@@ -35,7 +36,7 @@ async function sse(wish, hear, signal) {
   if (!await isGood(answer, hear)) return;
   hear.answered(`${answer.status}, text/event-stream`);
   for await (const {event, id, data, bytes} of blocks(answer.body)) {
-    if (data) hear.arrived({event, id, data: JSON.parse(data), bytes});
+    if (data) hear.arrived({event, id, data: parse(data), bytes});
   }
 }
 
@@ -45,7 +46,7 @@ async function shortPoll(wish, hear, signal) {
   const text = await answer.text();
   hear.answered(`${answer.status}, ${answer.headers.get("Pushgate-State") ?? ""}, Age ${answer.headers.get("Age") ?? "–"}`);
   const isJson = /json/.test(answer.headers.get("Content-Type") ?? "");
-  const data = isJson ? JSON.parse(text) : text;
+  const data = isJson ? parse(text) : text;
   hear.arrived({event: "snapshot", id: answer.headers.get("Pushgate-Cursor"), data, bytes: text.length});
 }
 
@@ -59,7 +60,7 @@ async function longPoll(wish, hear, signal) {
       continue;
     }
     if (!await isGood(answer, hear)) return;
-    const text = await answer.text(), body = JSON.parse(text);
+    const text = await answer.text(), body = parse(text);
     cursor = body.cursor;
     hear.answered(`200, ${body.events.length} of ${text.length} bytes`);
     for (const one of body.events) hear.arrived({...one, bytes: JSON.stringify(one).length});
@@ -77,7 +78,7 @@ function websocket(wish, hear, signal) {
     signal.addEventListener("abort", () => socket.close());
     socket.onopen = () => hear.answered(`101, ${socket.protocol || "no subprotocol"}`);
     socket.onmessage = ({data}) => {
-      const {event, id, data: content, ...rest} = JSON.parse(data);
+      const {event, id, data: content, ...rest} = parse(data);
       hear.arrived({event, id: id ?? null, data: content ?? rest, bytes: data.length});
     };
     socket.onclose = ({code, reason}) => {
