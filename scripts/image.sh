@@ -104,7 +104,7 @@ build() { # BASE [OPTION…]
 }
 
 take_shells_away() { # from a base, by the name of $tag-bare
-  podman build --tag "$tag-bare" --ulimit "${limits[0]}" --ulimit "${limits[1]}" --file - . >"$state/bare.log" 2>&1 <<EOF
+  podman build --network host --tag "$tag-bare" --ulimit "${limits[0]}" --ulimit "${limits[1]}" --file - . >"$state/bare.log" 2>&1 <<EOF
 FROM $base
 RUN ["rm", "-f", "/bin/sh", "/bin/bash", "/bin/dash", "/bin/rbash", "/usr/bin/sh", "/usr/bin/bash", "/usr/bin/dash"]
 EOF
@@ -121,7 +121,7 @@ done
 
 set_podman_up
 find_base
-podman run --rm "$base" python3 -c '' 2>"$state/run.log" || skip "containers cannot be run here: $(tail -n 1 "$state/run.log")"
+podman run --rm --network host "$base" python3 -c '' 2>"$state/run.log" || skip "containers cannot be run here: $(tail -n 1 "$state/run.log")"
 find_index
 say "building on $base"
 podman tag "$base" "$tag-base"

@@ -177,13 +177,13 @@ def missing(requirements: list[str], pins: dict[str, list[tuple[Version, Marker 
 
 
 def test_the_lock_fulfils_pyproject() -> None:
-    """Every extra is in the image, since nothing can be installed into it later. If this fails: `make lock`."""
+    """Every extra is in the image, since nothing can be installed into it later."""
     needs = [*PROJECT["project"]["dependencies"], *(need for extra in EXTRAS.values() for need in extra)]
-    assert missing(needs, pinned("image.txt")) == []
+    assert missing(needs, pinned("image.txt")) == [], "`make lock` pins them"
 
 
 def test_the_lock_of_the_builder_fulfils_pyproject() -> None:
-    assert missing(PROJECT["build-system"]["requires"], pinned("build.txt")) == []
+    assert missing(PROJECT["build-system"]["requires"], pinned("build.txt")) == [], "`make lock` pins them"
 
 
 def test_a_stale_lock_is_noticed() -> None:
