@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 # How long a block may take, and how long a stream is listened to that nothing else ends.
-PATIENCE, LISTEN = 30, 2
+PATIENCE, LISTEN = 30, 20
 
 PUSHGATE = """\
 if [ "$1" = run ]; then
@@ -36,7 +36,7 @@ exec PYTHON -m pushgate "$@"
 CURL = """\
 case " $* " in
   *" -N "*)
-    REAL_CURL --silent --fail-with-body --max-time LISTEN "$@" >>"$TERMINAL/stream" &
+    REAL_CURL --silent --fail-with-body --max-time LISTEN "$@" >>"$TERMINAL/stream" 2>/dev/null &
     echo $! >>"$TERMINAL/pids"
     for _ in $(/usr/bin/seq 50); do [ -s "$TERMINAL/stream" ] && exit; /bin/sleep 0.1; done
     exit 1 ;;
