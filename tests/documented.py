@@ -19,8 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-# How long a block may take, and how long a stream is listened to that nothing else ends.
-PATIENCE, LISTEN = 30, 20
+# How long a block may take, and how long one listens to what nothing else ends.
+PATIENCE, LISTEN = 30, 5
 
 PUSHGATE = """\
 if [ "$1" = run ]; then
@@ -29,6 +29,11 @@ if [ "$1" = run ]; then
   for _ in $(/usr/bin/seq 30); do PYTHON -m pushgate health --timeout 1 >/dev/null 2>&1 && exit; /bin/sleep 0.1; done
   cat "$TERMINAL/run.log"; exit 1
 fi
+case " $* " in
+  *" --count "* | *" --for "*) ;;
+  " tail "*) exec PYTHON -m pushgate "$@" --count 1 ;;
+  *" --watch "*) /usr/bin/timeout -s INT LISTEN PYTHON -m pushgate "$@" || [ $? = 124 ]; exit ;;
+esac
 exec PYTHON -m pushgate "$@"
 """
 
