@@ -59,7 +59,7 @@ find_base() { # sets base: what was named, what is here already, what can be pul
   done
   base=${BASE:-$python}
   say "pulling $base"
-  timeout 300 podman pull --quiet "$base" >/dev/null 2>"$state/pull.log" && return
+  timeout 60 podman pull --quiet "$base" >/dev/null 2>"$state/pull.log" && return
   [ -z "${BASE:-}" ] || { cat "$state/pull.log" >&2 && return 1; }
   base=$image
   make_base || skip "$python cannot be pulled, nor Debian's Python be had; see $state/*.log"
