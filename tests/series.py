@@ -105,7 +105,7 @@ SERIES: dict[str, Series] = {
     "pushgate_deliveries_total": _counter(route=CONFIGURED, transport=TRANSPORTS, event=EVENTS),
     "pushgate_sent_bytes_total": _counter(route=CONFIGURED, transport=TRANSPORTS),
     "pushgate_conflations_total": _counter(route=CONFIGURED, transport=STREAMS),
-    "pushgate_resumes_total": _counter(transport=STREAMS, result=RESUMED),
+    "pushgate_resumes_total": _counter(transport=LASTING, result=RESUMED),
     "pushgate_delivery_seconds": _histogram(route=CONFIGURED),
     "pushgate_requests_total": _counter(route=CONFIGURED, transport=f"{TRANSPORTS} write", code=STATUS),
     "pushgate_proxy_requests_total": _counter(upstream=CONFIGURED, code=STATUS),

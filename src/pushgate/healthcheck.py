@@ -52,7 +52,7 @@ class Options:
         elif not rest:
             raise Misused(f"{option} needs a value")
         elif option == "--timeout":
-            self.timeout = _seconds(rest.pop(0))
+            self.timeout = seconds(rest.pop(0))
         elif option == "--admin":
             self.admin = rest.pop(0)
         else:
@@ -63,11 +63,14 @@ def _split(argument: str) -> list[str]:
     return argument.split("=", 1) if argument.startswith("--") and "=" in argument else [argument]
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Read a time: a duration, or a bare number of seconds; raises Misused."""
+    from .quantities import parse_duration
+
     try:
-        return float(text)
+        return float(text) if text[-1:].isdigit() else parse_duration(text)
     except ValueError:
-        raise Misused(f"--timeout {text}: write seconds, like 2.5") from None
+        raise Misused(f"--timeout {text}: write a duration, like 2s or 500ms") from None
 
 
 def main(arguments: list[str]) -> int | None:
@@ -90,7 +93,7 @@ def main(arguments: list[str]) -> int | None:
 def check(file: str, admin: str, *, is_live: bool, timeout: float) -> str:
     """Return what a gateway says that is well; raises Unhealthy with what is wrong, and Misused."""
     if not 0 < timeout < 3600:
-        raise Misused(f"--timeout {timeout:g}: write seconds, like 2.5")
+        raise Misused(f"--timeout {timeout:g}: write a duration, like 2s or 500ms, of less than an hour")
     host, port = admin_address(file, admin)
     path = "/livez" if is_live else "/readyz"
     try:

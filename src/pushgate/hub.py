@@ -42,6 +42,7 @@ class Hub:
 
     def __init__(self, means: Means, *, max_topics: int, heartbeat: float) -> None:
         self._means = means
+        self.metrics = means.metrics
         self.max_topics = max_topics
         self._channels: dict[str, PolledChannel] = {}
         self._views: dict[str, ViewChannel] = {}  # as many as topics may be; they cost less
@@ -54,8 +55,8 @@ class Hub:
         self.topic_ration = TopicRation(None)
         self._reminded_at = float("-inf")
         self._streams: Counter[Transport] = Counter()
-        means.metrics.watch_topics(self._sightings)
-        means.metrics.watch_connections(self._count_connections)
+        self.metrics.watch_topics(self._sightings)
+        self.metrics.watch_connections(self._count_connections)
 
     def channel(
         self,
@@ -215,16 +216,12 @@ class Hub:
 
     def connected(self, asker: Asker) -> None:
         """Count a connection that is parked for the first time."""
-        self._means.metrics.connected(asker.transport_name)
-
-    def answered(self, address: str, transport: Transport, status: int) -> None:
-        """Count a request that was answered on a connection of our own."""
-        self._means.metrics.answered(address, transport, status)
+        self.metrics.connected(asker.transport_name)
 
     def lost(self, asker: Asker, parting: Parting) -> None:
         """Count a connection that ended while it was parked."""
         self.settle(asker)
-        self._means.metrics.disconnected(asker.transport_name, parting)
+        self.metrics.disconnected(asker.transport_name, parting)
 
     def settle(self, owner: object) -> None:
         """Give back what a connection was charged to, since it has ended or does not last any more."""
@@ -250,7 +247,7 @@ class Hub:
         self._streams[stream.transport_name] += 1
         if stream.stay is not None:
             stream.stay.begin(stream)
-        self._means.metrics.connected(stream.transport_name)
+        self.metrics.connected(stream.transport_name)
 
     def exit(self, stream: Stream) -> None:
         self.wheel.exit(stream)
@@ -258,7 +255,7 @@ class Hub:
         self.settle(stream)
         if stream.stay is not None:
             stream.stay.end()
-        self._means.metrics.disconnected(stream.transport_name, stream.parting)
+        self.metrics.disconnected(stream.transport_name, stream.parting)
 
     def turn_wheel(self) -> Iterator[None]:
         """Give the streams whose turn it is their heartbeat, some between two yields, and look after the memory."""

@@ -176,3 +176,26 @@ async def test_no_label_comes_from_a_request() -> None:
             await client.delete(gateway.base + path, headers={"X-Evil": "evil-nine"})
         assert "evil" not in (await scraped(gateway)).lower()
         assert await gateway.metric("pushgate_requests_total", route="/t", code="405") == 2
+
+
+async def test_a_poll_that_comes_back_to_a_gap_is_counted_as_one() -> None:
+    """On a topic's own URL and on that of many; one that has missed nothing, or a little, is not."""
+    async with gated() as (backend, gateway), http_client() as client:
+        url, many = f"{gateway.base}/t", f"{gateway.base}/-/poll"
+        first = (await client.get(url, params={"wait": 0})).json()["cursor"]
+
+        async def resumed(result: str) -> float:
+            return await gateway.metric("pushgate_resumes_total", transport="long_poll", result=result)
+
+        assert await resumed("snapshot") == await resumed("current") == 0
+        await client.get(url, params={"wait": 0, "cursor": first})
+        assert await resumed("current") == 1
+        backend.serve(rows(1))
+        assert (await client.get(url, params={"wait": 5, "cursor": first})).status_code == 200
+        replayed = await resumed("replayed")  # or it was parked, and woken
+        await client.get(url, params={"wait": 0, "cursor": first})
+        assert await resumed("replayed") == replayed + 1
+        await client.get(url, params={"wait": 0, "cursor": "x.1.y.z"})
+        assert await resumed("snapshot") == 1
+        await client.get(many, params={"wait": 0, "cursor": "x.1.y.z", "topic": "/t"})
+        assert await resumed("snapshot") == 2

@@ -34,9 +34,9 @@ def test_everything_can_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """In both spellings of options; the variable counts for less than the option."""
     monkeypatch.setenv("PUSHGATE_ADMIN", "127.0.0.1:1")
     monkeypatch.setenv("PUSHGATE_CONFIG", "b.yaml")
-    options = Options(["--timeout=0.5"])
+    options = Options(["--timeout=500ms"])
     assert (options.admin, options.file) == ("127.0.0.1:1", "b.yaml")
-    options = Options(["-c", "a.yaml", "--admin=127.0.0.1:2", "--live", "--timeout", "2.5"])
+    options = Options(["-c", "a.yaml", "--admin=127.0.0.1:2", "--live", "--timeout", "2500ms"])
     assert (options.file, options.admin, options.is_live, options.timeout) == ("a.yaml", "127.0.0.1:2", True, 2.5)
 
 
@@ -45,9 +45,9 @@ def test_everything_can_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["--lively"], "there is no option '--lively'"),
         (["--admin"], "--admin needs a value"),
-        (["--timeout", "soon"], "--timeout soon: write seconds, like 2.5"),
-        (["--timeout", "-1"], "--timeout -1: write seconds"),
-        (["--timeout", "nan"], "--timeout nan: write seconds"),
+        (["--timeout", "soon"], "--timeout soon: write a duration, like 2s or 500ms"),
+        (["--timeout", "-1"], "--timeout -1: write a duration"),
+        (["--timeout", "nan"], "--timeout nan: write a duration"),
         (["--admin", "127.0.0.1"], "127.0.0.1: write the admin listener like 127.0.0.1:8081"),
         (["--admin", "127.0.0.1:99999"], "write the admin listener like"),
     ],

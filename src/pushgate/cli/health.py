@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ..healthcheck import TIMEOUT, Misused, Unhealthy, check
+from ..healthcheck import TIMEOUT, Misused, Unhealthy, check, seconds
 from .configuration import ConfigFile
 
 
@@ -26,7 +26,7 @@ def health(
         ),
     ] = "",
     live: Annotated[bool, typer.Option("--live", help="Ask whether it lives, which it does while it drains.")] = False,
-    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait.")] = TIMEOUT,
+    timeout: Annotated[str, typer.Option("--timeout", metavar="DURATION", help="How long to wait.")] = f"{TIMEOUT:g}s",
 ) -> None:
     """
     Ask the gateway of this machine whether it is ready.
@@ -35,10 +35,10 @@ def health(
     nothing can ask by HTTP. With --admin the configuration is not read, which takes half of the time.
 
         pushgate health
-        pushgate health --live --admin 127.0.0.1:8081 --timeout 2
+        pushgate health --live --admin 127.0.0.1:8081 --timeout 2s
     """
     try:
-        typer.echo(check(file, admin, is_live=live, timeout=timeout))
+        typer.echo(check(file, admin, is_live=live, timeout=seconds(timeout)))
     except Misused as error:
         raise typer.BadParameter(str(error)) from None
     except Unhealthy as error:

@@ -101,7 +101,7 @@ class ParkedConnection:
 
     def count(self, answer: Written, *, woken_at: float | None = None) -> None:
         """Count an answer, and what it tells."""
-        self._hub.answered(self.address, self.transport_name, answer.status)
+        self._hub.metrics.answered(self.address, self.transport_name, answer.status)
         if self._hub.charges and (charge := self._hub.charges.get(self)) is not None and charge.witness is not None:
             charge.witness.answered(answer.status, len(answer.data) - answer.data.index(b"\r\n\r\n") - 4)
         for mention in answer.mentions:

@@ -245,6 +245,9 @@ async def answer(
     standings = judgement.begin()
     if standings is not None:
         question.stand(standings)
+    for place in question.places or ():
+        if place.has_document and (ask.cursor or place.seat.cursor):  # it came with one, which may be a gap
+            hub.metrics.resumed("long_poll", place.seat.channel.history.replay(place.cursor, place.seat.mode).result)
     reply = question.answer(is_over=wait == 0 or has_more(request))
     if reply is not None:
         judgement.stop()
