@@ -135,7 +135,7 @@ class TestEnd:
         await socket.close(3001, "had enough")
         assert socket.close_code == 3001
         async with asyncio.timeout(DEADLINE):
-            while 'pushgate_subscribers{route="/counter",transport="websocket"}' in await gateway.metrics():
+            while 'pushgate_subscribers{route="/counter",transport="websocket"} 0.0' not in await gateway.metrics():
                 pass
 
     @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)

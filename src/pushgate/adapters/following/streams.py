@@ -149,7 +149,7 @@ class Streams:
                 if response.status not in (200, 204):
                     return await self._refusal(response)
                 body = await response.read() if response.status == 200 else b""
-                fields = dict(response.headers)
+                fields = response.headers
             told = read_batch(body) if body else {"events": []}
             self._follower.hear()
             for event in told["events"]:
@@ -166,7 +166,7 @@ class Streams:
             headers = {**self._headers, **({"If-None-Match": self._etag} if self._etag else {})}
             async with self._get("short_poll", headers, silence=SILENCE) as response:
                 told = await self._document(response)
-                fields = dict(response.headers)
+                fields = response.headers
             if not isinstance(told, dict | None):
                 return told
             if told is not None and not last == told["event"] == "gone":
