@@ -406,7 +406,8 @@ async def test_a_change_costs_only_its_subscribers(backend: Shelf, transport: st
     quiet = route(params={"n": "[0-9]+"}, poll={"every": "1h", "linger": "1h"}, max_topics=MAX_TOPICS)
     fast = route(params={"n": "[0-9]+"})
     backend.serve(["/fast/1"], {"n": 0})
-    async with running_gateway(backend.url, {"/t/{n}": quiet, "/fast/{n}": fast}) as gateway:
+    patient = {"timeout": {"connect": "20s", "total": "30s"}}  # a thousand at once, of a backend in the same process
+    async with running_gateway(backend.url, {"/t/{n}": quiet, "/fast/{n}": fast}, upstream=patient) as gateway:
         here, there = ["/fast/1", *topics(MAX_TOPICS - 1)], topics(MAX_TOPICS)
         async with (
             SHARED[transport](gateway.base, replicas_of(here)) as one,
