@@ -188,7 +188,7 @@ def answer(
     if ask.cursor == "now":
         question = question.at_head()
     elif not ask.is_document and question.channel.has_document:
-        hub.metrics.resumed("long_poll", question.channel.history.replay(ask.cursor, ask.mode).result)
+        hub.metrics.resumed("long_poll", question.channel.replay(ask.cursor, ask.mode).result)
     reply = question.answer(is_over=wait == 0 or has_more(request))
     if reply is not None:
         return reply.told("long_poll")

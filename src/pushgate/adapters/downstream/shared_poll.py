@@ -247,7 +247,7 @@ async def answer(
         question.stand(standings)
     for place in question.places or ():
         if place.has_document and (ask.cursor or place.seat.cursor):  # it came with one, which may be a gap
-            hub.metrics.resumed("long_poll", place.seat.channel.history.replay(place.cursor, place.seat.mode).result)
+            hub.metrics.resumed("long_poll", place.seat.channel.replay(place.cursor, place.seat.mode).result)
     reply = question.answer(is_over=wait == 0 or has_more(request))
     if reply is not None:
         judgement.stop()
