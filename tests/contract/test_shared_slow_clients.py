@@ -5,23 +5,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-import uvloop
 
 from gateways import http_client, route, running_gateway
+from loops import LOOPS
 from pushgate.adapters.downstream.shared_sse import EventConnection
 from pushgate.adapters.downstream.shared_websocket import SharedSocket
 from shelves import shelf
 from slowclients import UPGRADE, client_frame, raw_client, read_frames, read_sse
 from transports import connected
 
-LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-}
 TOPICS = [f"/t/{n}" for n in range(4)]
 SIZE = 50_000  # of each document; no two have anything in common
 CHANGES = 40

@@ -10,22 +10,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-import uvloop
 
 from backends import scripted_backend
 from gateways import route, running_gateway
+from loops import LOOPS
 from pushgate.hub import Subscriber
 from slowclients import EVENT_STREAM, UPGRADE, client_frame, raw_client, read_frames, read_sse
 from transports import connected
 
-LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-}
 SIZE = 200_000  # of each document; no two have anything in common
 
 # What a client that does not read may cost, beyond what the kernel holds for it.

@@ -6,44 +6,21 @@ import asyncio
 import ctypes
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import cast
 
 import pytest
-import uvloop
 
+from loops import run_on_both
 from pushgate.adapters.downstream.handover import listen
 from pushgate.adapters.downstream.pulse import be_patient, is_dead
 
-LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-}
 SILENCE = 1.5  # seconds; several repetitions fall into it
 DEADLINE = 12.0
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 
-Scene = Callable[[], Coroutine[Any, Any, None]]
-
 pytestmark = pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="this system does not tell")
-
-
-def run_on_both(scene: Scene) -> None:
-    """Run a scene on both event loops at the same time, each in a thread: it does little but wait."""
-    with ThreadPoolExecutor() as threads:
-        for under_way in [threads.submit(run_on, loop, scene) for loop in LOOPS]:
-            under_way.result()
-
-
-def run_on(loop: str, scene: Scene) -> None:
-    try:
-        with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-            runner.run(scene())
-    except BaseException as error:  # a skipped test is told by one
-        error.add_note(f"on {loop}")
-        raise
 
 
 def unplug(client: socket.socket) -> None:

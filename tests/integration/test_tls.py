@@ -18,7 +18,6 @@ from random import Random
 from typing import Any
 
 import pytest
-import uvloop
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -29,6 +28,7 @@ from cryptography.x509 import load_der_x509_certificate
 
 from backends import PATIENCE, ScriptedBackend, scripted_backend
 from gateways import Running, eventually, http_client, route, running_gateway
+from loops import LOOPS
 from pushgate.adapters.downstream import tls
 from pushgate.config.original import Original
 from pushgate.errors import ConfigError
@@ -38,10 +38,6 @@ from secured import SecureClient, Site, pair, secure_client, trusting
 from slowclients import EVENT_STREAM, UPGRADE, client_frame, raw_client, read_frames
 from transports import RESUMABLE, TRANSPORTS, connected
 
-LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-}
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 ROUTES = {"/t": route(emit=["snapshot", "patch"]), "/idle": route(poll={"every": "1h"})}
 

@@ -6,48 +6,23 @@ import asyncio
 import json
 import shutil
 import ssl
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import httpx
 import pytest
-import uvloop
 from httpx_sse import aconnect_sse
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from backends import PATIENCE, scripted_backend
 from gateways import Running, eventually, http_client, route, running_gateway
+from loops import LOOPS, run_on, run_on_both
 from secured import Site, secure_client, trusting
 from slowclients import EVENT_STREAM, UPGRADE, read_frames
 from tokens import STAFF, token
 
-LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-}
 ROUTES = {"/t": route(emit=["snapshot"]), "/idle": route(poll={"every": "1h"})}
-
-Scene = Callable[[], Coroutine[Any, Any, None]]
-
-
-def run_on_both(scene: Scene) -> None:
-    """Run a scene on both event loops at the same time, each in a thread: it does little but wait."""
-    with ThreadPoolExecutor() as threads:
-        for under_way in [threads.submit(run_on, loop, scene) for loop in LOOPS]:
-            under_way.result()
-
-
-def run_on(loop: str, scene: Scene) -> None:
-    try:
-        with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-            runner.run(scene())
-    except BaseException as error:  # a skipped test is told by one
-        error.add_note(f"on {loop}")
-        raise
 
 
 @pytest.fixture

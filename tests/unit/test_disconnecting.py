@@ -9,22 +9,11 @@ from typing import Any, cast
 import pytest
 from multidict import CIMultiDict, MultiDict
 
+from orders import Order
 from pushgate.adapters.admin.disconnecting import DisconnectSwitch
 from pushgate.adapters.admin.operators import Operators
 from pushgate.config.server import Admin
 from pushgate.errors import BadRequest, Forbidden
-
-CONSENTS = {"Host": "localhost", "Pushgate-Admin": "1"}
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is looked at of a request."""
-
-    query: MultiDict[str]
-    method: str = "POST"
-    headers: CIMultiDict[str] = field(default_factory=lambda: CIMultiDict(CONSENTS))
-    remote: str = "127.0.0.1"
 
 
 @dataclass

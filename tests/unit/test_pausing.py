@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
 from aiohttp import web
 from multidict import CIMultiDict, MultiDict
 
+from orders import Order
 from pushgate.adapters.admin.operators import Operators
 from pushgate.adapters.admin.pausing import PauseSwitch, ResumeSwitch
 from pushgate.adapters.admin.refreshing import RefreshSwitch
@@ -22,7 +23,6 @@ from pushgate.naming import decode_query
 from pushgate.pauses import Kind, Pauses
 from pushgate.routes import TopicName
 
-CONSENTS = {"Host": "localhost", "Pushgate-Admin": "1"}
 CONFIG = {
     "version": 1,
     "upstreams": {"legacy": {"url": "http://a.example"}, "modern": {"url": "http://b.example"}},
@@ -33,16 +33,6 @@ CONFIG = {
     },
 }
 GENERATION = Generation(Config.model_validate(CONFIG))
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is looked at of a request."""
-
-    query: MultiDict[str]
-    method: str = "POST"
-    headers: CIMultiDict[str] = field(default_factory=lambda: CIMultiDict(CONSENTS))
-    remote: str = "127.0.0.1"
 
 
 class Standstill:
