@@ -37,7 +37,7 @@ esac
 exec PYTHON -m pushgate "$@"
 """
 
-# A stream goes on in the background, and what it says is kept; anything else must succeed.
+# A stream goes on in the background, and what it says is kept. Anything else must succeed, unless MUST_SUCCEED is "".
 CURL = """\
 case " $* " in
   *" -N "*)
@@ -45,7 +45,7 @@ case " $* " in
     echo $! >>"$TERMINAL/pids"
     for _ in $(/usr/bin/seq 50); do [ -s "$TERMINAL/stream" ] && exit; /bin/sleep 0.1; done
     exit 1 ;;
-  *) exec REAL_CURL --silent --show-error --fail-with-body --max-time 20 "$@" ;;
+  *) exec REAL_CURL --silent --show-error ${MUST_SUCCEED---fail-with-body} --max-time 20 "$@" ;;
 esac
 """
 

@@ -67,11 +67,23 @@ def blocks(page: Path) -> Iterator[tuple[int, str]]:
 
 
 def typed(block: str) -> str:
-    """What somebody types: behind a prompt, if the block shows what comes back; who begins anew does so elsewhere."""
-    if "pushgate init" in block:
-        return f'cd "$(mktemp -d)"\n{block}'
-    prompts = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
-    return "\n".join(f"{line} || true" for line in prompts) or block
+    """What somebody types; who begins anew does so in a folder of its own."""
+    return f'cd "$(mktemp -d)"\n{block}' if "pushgate init" in block else block
+
+
+def session(block: str) -> list[tuple[str, str]]:
+    """The commands of a block that shows what comes back, each with that; none of a block that only has commands."""
+    steps = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+    return [(command, shown) for command, _, shown in (step.partition("\n") for step in steps)]
+
+
+def follow(opened: Terminal, block: str) -> None:
+    """Run a block as it stands: its commands succeed, or say what it shows."""
+    steps = session(block)
+    for command, shown in steps:
+        assert opened.run(f"{command} || true", MUST_SUCCEED="") == shown, command
+    if not steps:
+        opened.run(typed(block), POKE_SECRET="a secret of thirty-two characters")
 
 
 def free_port() -> int:
@@ -131,7 +143,7 @@ async def test_every_command_succeeds(page: Path, tmp_path: Path) -> None:
     """One page after the other, from top to bottom, as somebody would who follows it."""
     async with documented(tmp_path) as opened:
         for _, block in blocks(page):
-            await asyncio.to_thread(opened.run, typed(block), POKE_SECRET="a secret of thirty-two characters")
+            await asyncio.to_thread(follow, opened, block)
 
 
 async def test_the_quickstart_leads_to_a_pushed_change(tmp_path: Path) -> None:
