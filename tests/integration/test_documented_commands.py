@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from aiohttp import web
@@ -38,6 +39,7 @@ server:
   drain: {window: 100ms, grace: 100ms}
 upstreams:
   legacy: {url: "https://bikes.example", budget: {rate: 50/s}}
+  bikes: {url: "https://bikes.example"}
 auth:
   staff: {kind: jwt, secret: a secret of thirty-two characters, algorithms: [HS256], carriers: [header, ticket]}
   partners: {kind: api_key, carriers: [header, ticket], keys: [{name: acme, key: partners-key-of-the-documentation}]}
@@ -59,11 +61,11 @@ routes:
 
 
 def blocks(page: Path) -> Iterator[tuple[int, str]]:
-    """The shell blocks of a page, each with its line."""
-    text = page.read_text()
+    """The shell blocks of a page, each with its line; those in a list stand further to the right."""
+    text = re.sub(r"^ +(```)", r"\1", page.read_text(), flags=re.MULTILINE)
     for block in FENCE.finditer(text):
         if block[2] in ("sh", "bash", "shell", "console"):
-            yield text[: block.start(3)].count("\n") + 1, block[3]
+            yield text[: block.start(3)].count("\n") + 1, dedent(block[3])
 
 
 def typed(block: str) -> str:
