@@ -64,7 +64,7 @@ class Tail:
             self.process.send_signal(number)
         out, err = await asyncio.wait_for(self.process.communicate(), PATIENCE)
         assert self.process.returncode is not None
-        return self.process.returncode, out.decode(), err.decode()
+        return self.process.returncode, (out or b"").decode(), err.decode()
 
 
 @asynccontextmanager
@@ -250,6 +250,19 @@ async def test_it_ends_when_somebody_has_enough() -> None:
         status, out, _ = await told(f"{gateway.base}/r", "--cursor", "now", "--for", "300ms")
         assert status == 0 and "snapshot" not in out
         assert backend.documents == [rows(1)]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_reader_that_leaves_ends_it(transport: str) -> None:
+    """As ``| head -1`` does: that is no trouble with the gateway, which would be worth another try."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        async with one_route(rows(1)) as (gateway, _):
+            status, _, err = await told(f"{gateway.base}/r", "--transport", transport, stdout=writer)
+    finally:
+        os.close(writer)
+    assert (status, err) == (1, "")
 
 
 @pytest.mark.parametrize("no_color", [False, True])

@@ -380,3 +380,18 @@ async def test_who_waits_long_is_told_for_what(tmp_path: Path) -> None:
         finally:
             os.close(ours)
             os.close(theirs)
+
+
+async def test_a_reader_that_leaves_ends_it(tmp_path: Path) -> None:
+    """As ``| head -1`` does, also while it watches: with 1, and without a word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        async with scripted_backend({"n": 1}) as backend:
+            file = write(tmp_path, backend.url, {"/r": {"upstream": "u", "poll": FAST}})
+            for watching in ([], ["--watch"]):
+                async with started(file, "/r", *watching, stdout=writer) as process:
+                    _, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+                    assert (process.returncode, err) == (1, b""), err
+    finally:
+        os.close(writer)

@@ -8,6 +8,7 @@ that ``pushgate version`` does not wait for an HTTP stack.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 
 import typer
@@ -57,4 +58,11 @@ for purpose, commands in COMMANDS.items():
 
 def main() -> None:
     """Run the command line of this process; ends with SystemExit."""
-    app(prog_name="pushgate", color=False if os.environ.get("NO_COLOR") else None)
+    try:
+        app(prog_name="pushgate", color=False if os.environ.get("NO_COLOR") else None)
+    except BaseExceptionGroup as group:
+        if group.split(BrokenPipeError)[1] is not None:
+            raise
+        # Whoever read has left, while a task was printing; where no task does, the library sees to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in its buffer
+        sys.exit(1)

@@ -43,14 +43,19 @@ async def pursue(pursuit: Pursuit, teller: Teller) -> Over | None:
     clock, progress = Clock(), Progress()
     follower = Follower(cursor=pursuit.cursor)
     left = pursuit.count
+    untold: list[Exception] = []
 
     def take(event: Envelope) -> None:
         nonlocal left
         if left == 0:
             return
         progress.clear()
-        teller.tell(event)
-        if left is not None and event["event"] in CHANGES:
+        try:
+            teller.tell(event)
+        except (OSError, ValueError) as error:  # of who reads us: it would be taken for one of the connection
+            untold.append(error)
+            left = 0
+        if left and event["event"] in CHANGES:
             left -= 1
         if left == 0:
             following.cancel()
@@ -69,6 +74,8 @@ async def pursue(pursuit: Pursuit, teller: Teller) -> Over | None:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, following.cancel)
     progress.clear()
+    if untold:
+        raise untold[0]
     return None if following.cancelled() else following.result()
 
 
