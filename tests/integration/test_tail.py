@@ -211,6 +211,35 @@ async def test_a_token_is_shown() -> None:
     assert [status for status, _, _ in found] == [0, 0], found
 
 
+async def test_a_header_field_replaces_what_would_be_sent() -> None:
+    """However it is spelled; and of what the transport itself needs nothing is replaced."""
+    environ = {**os.environ, "PUSHGATE_TOKEN": token(lives=-60)}
+    fields = ["-H", f"authorization: Bearer {token()}", "-H", "accept: text/html"]
+    async with (
+        scripted_backend(1) as backend,
+        running_gateway(backend, {"/r": route(auth="staff")}, auth={"staff": STAFF}) as gateway,
+    ):
+        ways = [["--transport", transport, "--count", "1"] for transport in TRANSPORTS]
+        found = await asyncio.gather(*(told(f"{gateway.base}/r", *way, *fields, env=environ) for way in ways))
+    assert [status for status, _, _ in found] == [0, 0, 0, 0], found
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/html; charset=unheard-of", b"<p>\xc3\xbc</p>"),
+        ("application/json", '{"it is called so": "ü"'.encode()),
+    ],
+)
+async def test_a_raw_answer_is_whatever_the_backend_calls_it(kind: str, body: bytes) -> None:
+    """It is printed as a text if it is nothing else."""
+    async with scripted_backend(None) as backend:
+        backend.say(body, Content_Type=kind)
+        status, out, err = await told(f"{backend.url}/r", "--transport", "short_poll", "--count", "1")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["data"] == body.decode()
+
+
 async def test_it_goes_on_where_somebody_else_was() -> None:
     """Behind an event of whatever transport, without a snapshot."""
     async with one_route([*rows(1), PADDING], key="id") as (gateway, backend):
@@ -301,6 +330,9 @@ async def test_a_backend_says_nothing_to_the_terminal() -> None:
         ["http://h/x", "--for", "1"],
         ["http://h/x", "--count", "0"],
         ["http://h/x", "-H", "nothing"],
+        ["http://h/x", "-H", "a b: c"],
+        ["http://h/x", "-H", "a: b\nc: d"],
+        ["http://h/x", "--token", "a\nb"],
         ["http://h", "/a", "/b", "--transport", "short_poll"],
         ["http://h", "a"],
         ["http://h/x", "--ca", "/nowhere"],

@@ -6,11 +6,8 @@ import asyncio
 import signal
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import aiohttp
-import typer
 
 from ..adapters.following.following import follow, new_session
 from ..adapters.following.streams import Streams
@@ -31,8 +28,8 @@ class Pursuit:
     address: Address
     transports: tuple[Transport, ...]
     cursor: str | None
-    headers: Mapping[str, str] = field(repr=False)
-    ca: str | None
+    headers: Sequence[tuple[str, str]] = field(repr=False)
+    trust: ssl.SSLContext
     every: float | None
     seconds: float | None
     count: int | None
@@ -64,7 +61,7 @@ async def pursue(pursuit: Pursuit, teller: Teller) -> Over | None:
         progress.clear()
         print(Paint(sys.stderr).dim(legible(f"{again.why}; again in {again.after:.1f}s")), file=sys.stderr, flush=True)
 
-    async with _session(pursuit.ca) as session, asyncio.TaskGroup() as tasks:
+    async with new_session(pursuit.trust) as session, asyncio.TaskGroup() as tasks:
         streams = Streams(session, pursuit.address, follower, clock, take, headers=pursuit.headers, every=pursuit.every)
         following = tasks.create_task(follow(streams, follower, pursuit.transports, clock, note), name="tail")
         beside = [tasks.create_task(_tell_of_waiting(streams, progress, clock), name="progress")]
@@ -77,13 +74,6 @@ async def pursue(pursuit: Pursuit, teller: Teller) -> Over | None:
     if untold:
         raise untold[0]
     return None if following.cancelled() else following.result()
-
-
-def _session(ca: str | None) -> aiohttp.ClientSession:
-    try:
-        return new_session(ca)
-    except (OSError, ssl.SSLError) as error:
-        raise typer.BadParameter(f"{ca}: {error.strerror or error}", param_hint="--ca") from None
 
 
 async def _tell_of_waiting(streams: Streams, progress: Progress, clock: Clock) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .arguments import Headers, Output, header_fields, seconds_of, url_of
+from .arguments import Ca, Headers, Output, Token, header_fields, seconds_of, trusting, url_of
 from .paint import legible
 
 if TYPE_CHECKING:
@@ -52,16 +52,6 @@ Every = Annotated[
         rich_help_panel=_FOLLOWING,
     ),
 ]
-Token = Annotated[
-    str | None,
-    typer.Option(
-        "--token",
-        metavar="TOKEN",
-        envvar="PUSHGATE_TOKEN",
-        help="Sent as Authorization: Bearer; better by the variable, which others do not see.",
-    ),
-]
-Ca = Annotated[str | None, typer.Option("--ca", metavar="FILE", help="Who is believed beside the usual authorities.")]
 For = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="End after so long.")]
 Count = Annotated[
     int | None, typer.Option("--count", metavar="N", min=1, help="End after so many changes, the first one included.")
@@ -119,8 +109,8 @@ def tail(
         address=address,
         transports=_transports(transport, address),
         cursor=cursor or address.cursor,
-        headers=dict(header_fields(headers or [])) | ({"Authorization": f"Bearer {token}"} if token else {}),
-        ca=ca,
+        headers=header_fields(headers or [], token=token),
+        trust=trusting(ca),
         every=None if every is None else seconds_of(every, "--every"),
         seconds=None if duration is None else seconds_of(duration, "--for"),
         count=count,

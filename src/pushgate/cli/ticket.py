@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlencode, urlsplit
 
 import typer
 
-from .arguments import Headers, Output, header_fields, url_of
+from .arguments import Ca, Headers, Output, Token, header_fields, trusting, url_of
 from .completion import complete_topics
 from .configuration import ConfigFile, require_config
 from .paint import legible
 from .progress import Progress
 
 if TYPE_CHECKING:
+    import ssl
+
     from ..config import Gateway
 
 TIMEOUT = 30.0
@@ -36,19 +39,6 @@ Base = Annotated[
         help="Its public listener, with its prefix if that is not /-/; by default what the configuration says.",
         rich_help_panel=_WHERE,
     ),
-]
-Token = Annotated[
-    str | None,
-    typer.Option(
-        "--token",
-        metavar="TOKEN",
-        envvar="PUSHGATE_TOKEN",
-        help="Sent as Authorization: Bearer; better by the variable, which others do not see.",
-    ),
-]
-Ca = Annotated[
-    str | None,
-    typer.Option("--ca", metavar="FILE", help="Who is believed beside the usual authorities.", rich_help_panel=_WHERE),
 ]
 
 
@@ -76,54 +66,57 @@ def ticket(
         # two topics on one connection, at a gateway elsewhere
         pushgate ticket /orders /quotes/ACME --url --gateway https://live.example
     """
-    base = _base(file, gateway)
-    fields = dict(header_fields(headers or [])) | ({"Authorization": f"Bearer {token}"} if token else {})
+    root, own = _places(file, gateway)
+    fields, trust = header_fields(headers or [], token=token), trusting(ca)
     body = json.dumps({"topics": topics, **({} if emit is None else {"emit": emit})})
     with Progress(is_for_programs=output == "json").during("waiting for the gateway"):
-        status, text = _post(f"{base}tickets", fields, body, ca)
+        status, text = _post(f"{own}tickets", fields, body, trust)
     told = _read(text)
     if status != 200 or "ticket" not in told:
         code = " ".join(part for part in (str(status), told.get("code", "")) if part)
         words = told.get("detail") or told.get("title") or "what answers there is no gateway"
         print(legible(f"pushgate: {words} ({code})"), file=sys.stderr)
         raise typer.Exit(1)
-    url = _url(base, topics, {**({} if emit is None else {"emit": emit}), "ticket": told["ticket"]})
+    url = _url(root, own, topics, [("emit", emit), ("ticket", told["ticket"])])
     if output == "json":
         print(json.dumps({**told, "url": url}, ensure_ascii=False, indent=2))
     else:
         print(url if as_url else told["ticket"])
 
 
-def _base(file: str, gateway: str | None) -> str:
-    """Return where pushgate's own endpoints are, with a slash at the end."""
+def _places(file: str, gateway: str | None) -> tuple[str, str]:
+    """Return where topics begin, and where pushgate's own endpoints are, with a slash at the end."""
     if gateway is None:
         return _configured(require_config(file))
     parts = url_of(gateway, example="https://live.example")
-    return gateway if parts.path.rstrip("/") and gateway.endswith("/") else f"{gateway.rstrip('/')}/-/"
+    if parts.path.rstrip("/") and gateway.endswith("/"):
+        return gateway.rstrip("/").rpartition("/")[0], gateway
+    return gateway.rstrip("/"), f"{gateway.rstrip('/')}/-/"
 
 
-def _configured(config: Gateway) -> str:
+def _configured(config: Gateway) -> tuple[str, str]:
     server = config.server
     host = _LOOPBACK.get(server.listen.host, server.listen.host)
     scheme = "http" if server.tls is None else "https"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.listen.port}{server.base_path}{server.prefix}"
+    root = f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.listen.port}{server.base_path}"
+    return root, f"{root}{server.prefix}"
 
 
-def _post(url: str, fields: dict[str, str], body: str, ca: str | None) -> tuple[int, str]:
+def _post(url: str, fields: Sequence[tuple[str, str]], body: str, trust: ssl.SSLContext) -> tuple[int, str]:
     """Return the status and the body of the answer; says why and exits with 1 if there is none."""
     import http.client
-    import ssl
+
+    from multidict import CIMultiDict
 
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port
     try:
         connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
         if parts.scheme == "https":
-            context = ssl.create_default_context()
-            if ca is not None:
-                context.load_verify_locations(ca)
-            connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=context)
-        connection.request("POST", parts.path, body, {**fields, "Content-Type": "application/json"})
+            connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=trust)
+        sent = CIMultiDict(fields)
+        sent["Content-Type"] = "application/json"
+        connection.request("POST", parts.path, body, sent)
         answer = connection.getresponse()
         return answer.status, answer.read().decode("utf-8", "replace")
     except (OSError, ValueError, http.client.HTTPException) as error:
@@ -139,9 +132,11 @@ def _read(text: str) -> dict[str, str]:
     return told if isinstance(told, dict) else {}
 
 
-def _url(base: str, topics: list[str], wants: dict[str, str]) -> str:
+def _url(root: str, own: str, topics: list[str], wishes: list[tuple[str, str | None]]) -> str:
     """Return what to open: a topic's own URL, or that of a connection for several."""
-    if len(topics) > 1:
-        return f"{base}events?{urlencode([*(('topic', topic) for topic in topics), *wants.items()])}"
-    place = base.rstrip("/").rpartition("/")[0]
-    return f"{place}{topics[0]}{'&' if '?' in topics[0] else '?'}{urlencode(wants)}"
+    from ..tools.following import Follower
+    from ..tools.following.address import Address
+
+    named = urlencode([("topic", topic) for topic in topics])
+    address = Address.read(f"{own}events?{named}" if len(topics) > 1 else f"{root}{topics[0]}")
+    return address.wanting(wishes).url("sse", Follower())

@@ -138,6 +138,22 @@ class TestPosition:
         url = Address.read("http://h", ["/a", "/b"]).url("websocket", follower)
         assert url == "ws://h/-/ws?topic=%2Fa&cursor=&topic=%2Fb&cursor=2"
 
+    def test_a_topic_goes_on_by_its_own_name(self) -> None:
+        """Which may be longer than the one that it was asked for by: parameters that were left out are in it."""
+        follower = Follower(cursors={"/a?lang=de": "1", "/b": "2"})
+        url = Address.read("http://h", ["/a", "/b"]).url("websocket", follower)
+        assert url == "ws://h/-/ws?topic=%2Fa%3Flang%3Dde&cursor=1&topic=%2Fb&cursor=2"
+
+    def test_what_people_write_is_encoded(self) -> None:
+        """Once: what is encoded already stays as it is."""
+        url = Address.read("http://h/stations/São Paulo%20?q=ü&n=%C3%BC").url("sse", Follower())
+        assert url == "http://h/stations/S%C3%A3o%20Paulo%20?q=%C3%BC&n=%C3%BC"
+
+    def test_what_a_client_decides_by_itself_is_not_asked_for(self) -> None:
+        """A heartbeat that comes later than we wait for one would be taken for silence."""
+        url = Address.read("http://h/x?heartbeat=5m&wait=1&framing=message&a=1").url("sse", Follower())
+        assert url == "http://h/x?a=1"
+
 
 ROWS: list[Any] = [{"id": 1, "n": 1}, {"id": 2, "n": 1}]
 

@@ -17,17 +17,14 @@ from .streams import Streams
 Note = Callable[[Again], None]
 
 
-def new_session(ca: str | None) -> aiohttp.ClientSession:
+def new_session(trust: ssl.SSLContext) -> aiohttp.ClientSession:
     """
-    Return what connections are opened with; ``ca``: a file with certificates that are believed, too.
+    Return what connections are opened with; ``trust``: whose certificates are believed.
 
     Cookies are kept, also of an address without a name: one of them goes with a ticket. The environment has no say.
     """
-    context = ssl.create_default_context()
-    if ca is not None:
-        context.load_verify_locations(ca)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=context),
+        connector=aiohttp.TCPConnector(ssl=trust),
         cookie_jar=aiohttp.CookieJar(unsafe=True),
         headers={"User-Agent": f"pushgate/{__version__}"},
         trust_env=False,

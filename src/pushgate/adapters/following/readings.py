@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -59,14 +60,17 @@ def read_batch(body: bytes) -> dict[str, Any]:
 async def content_of(response: aiohttp.ClientResponse) -> Any:
     """Return a document; of a raw answer its text."""
     body = await response.read()
-    if response.content_type == "application/json":
-        return msgspec.json.decode(body)
-    return body.decode(response.charset or "utf-8", "replace")
+    with suppress(ValueError):  # raw, a backend may call anything so
+        if response.content_type == "application/json":
+            return msgspec.json.decode(body)
+    with suppress(LookupError):
+        return body.decode(response.charset or "utf-8", "replace")
+    return body.decode("utf-8", "replace")
 
 
 def fresh_for(fields: Mapping[str, str]) -> float:
     """Return how long an answer is good still: what it says minus how old it is (RFC 9111 section 4.2)."""
-    names = dict(part.strip().partition("=")[::2] for part in fields.get("Cache-Control", "").split(","))
+    names = dict(part.strip().partition("=")[::2] for part in fields.get("Cache-Control", "").lower().split(","))
     age, limit = fields.get("Age", "0"), names.get("max-age", "")
     return float(limit) - float(age) if limit.isdecimal() and age.isdecimal() else POLLED_EVERY
 

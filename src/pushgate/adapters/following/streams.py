@@ -9,10 +9,11 @@ Rule 2: silence is an end. Streams are asked for heartbeats, and who misses thre
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from ...clock import Clock
@@ -51,7 +52,7 @@ class Streams:
         clock: Clock,
         take: Take,
         *,
-        headers: Mapping[str, str],
+        headers: Iterable[tuple[str, str]],
         every: float | None = None,
     ) -> None:
         self._session = session
@@ -59,7 +60,7 @@ class Streams:
         self._follower = follower
         self._clock = clock
         self._take = take
-        self._headers = headers
+        self._headers = CIMultiDict(headers)
         self._every = every
         self._etag = ""  # of the document that a short poll has brought
         self.is_connected = False  # whether an answer has begun
@@ -88,7 +89,7 @@ class Streams:
     # Server-sent events.
 
     async def _sse(self) -> Ending:
-        headers = {**self._headers, "Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
         wants = {"framing": "message", "heartbeat": f"{HEARTBEAT:g}s"}
         async with self._get("sse", headers, silence=SILENCE, **wants) as response:
             if response.status != 200:
@@ -145,7 +146,7 @@ class Streams:
         while True:
             began = self._clock.now()
             wait = f"{DEFAULT_WAIT:g}"
-            async with self._get("long_poll", self._headers, silence=DEFAULT_WAIT + SILENCE, wait=wait) as response:
+            async with self._get("long_poll", {}, silence=DEFAULT_WAIT + SILENCE, wait=wait) as response:
                 if response.status not in (200, 204):
                     return await self._refusal(response)
                 body = await response.read() if response.status == 200 else b""
@@ -163,7 +164,7 @@ class Streams:
     async def _short_poll(self) -> Ending:
         last = ""
         while True:
-            headers = {**self._headers, **({"If-None-Match": self._etag} if self._etag else {})}
+            headers = {"If-None-Match": self._etag} if self._etag else {}
             async with self._get("short_poll", headers, silence=SILENCE) as response:
                 told = await self._document(response)
                 fields = response.headers
@@ -197,11 +198,12 @@ class Streams:
     # What they have in common.
 
     def _url(self, transport: Transport, **wants: str) -> URL:
-        named = {name for name, _ in self._address.query}
-        address = self._address.wanting((name, value) for name, value in wants.items() if name not in named)
+        address = self._address.wanting(wants.items())
         return URL(address.url(transport, self._follower), encoded=True)
 
-    def _get(self, transport: Transport, headers: Mapping[str, str], *, silence: float, **wants: str) -> _Request:
+    def _get(self, transport: Transport, fields: Mapping[str, str], *, silence: float, **wants: str) -> _Request:
+        headers = self._headers.copy()
+        headers.update(fields)  # ours, however theirs are spelled
         limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT, sock_read=silence)
         asked = self._session.get(self._url(transport, **wants), headers=headers, timeout=limits, allow_redirects=False)
         return _Request(asked, self._connected)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from ...values import Transport
 from .follower import Follower
@@ -20,6 +20,12 @@ SHARED: Final[dict[Transport, str]] = {"sse": "events", "long_poll": "poll", "we
 
 # Where these are, unless ``server.prefix`` says otherwise.
 PREFIX = "/-/"
+
+# What a client decides by itself: where it is, and how it hears of it.
+_OURS = ("topic", "cursor", "wait", "framing", "heartbeat")
+
+# What a path may hold as it is (RFC 3986 section 3.3); the rest is written as people do, and has to be encoded.
+_PLAIN = "/%!$&'()*+,;=:@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +41,11 @@ class Address:
     def read(cls, url: str, more: Sequence[str] = ()) -> Address:
         """Read a topic's URL, that of a connection for several, or with ``more`` topics that of the gateway."""
         parts = urlsplit(url)
+        parts = parts._replace(path=quote(parts.path, safe=_PLAIN))
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         topics = [value for name, value in pairs if name == "topic"]
         cursor = next((value for name, value in pairs if name == "cursor" and value), None)
-        query = [(name, value) for name, value in pairs if name not in ("topic", "cursor", "wait", "framing")]
+        query = [(name, value) for name, value in pairs if name not in _OURS]
         if more:
             parts = parts._replace(path=f"{parts.path.rstrip('/')}{PREFIX}")
         elif topics:
@@ -69,11 +76,12 @@ class Address:
 
     def _position(self, transport: Transport, follower: Follower) -> list[tuple[str, str]]:
         if self.is_shared and transport == "websocket" and follower.cursors:
-            # One for each topic, in their order; an empty one is none.
-            return [
-                pair
-                for topic in self.topics
-                for pair in (("topic", topic), ("cursor", follower.cursors.get(topic, "")))
-            ]
+            # One for each topic, in their order; an empty one is none. Once all are heard of, by their own names, which
+            # may be others than those that they were asked for by.
+            are_heard = len(follower.cursors) == len({*self.topics})
+            positions = (
+                follower.cursors if are_heard else {topic: follower.cursors.get(topic, "") for topic in self.topics}
+            )
+            return [pair for topic, own in positions.items() for pair in (("topic", topic), ("cursor", own))]
         named = [("topic", topic) for topic in self.topics]
         return [*named, ("cursor", follower.cursor)] if follower.cursor and transport != "short_poll" else named
