@@ -11,6 +11,7 @@ import typer
 from .arguments import Output
 from .completion import complete_demand
 from .configuration import ConfigFile, require_config
+from .table import table
 
 if TYPE_CHECKING:
     from ..config import Gateway
@@ -102,9 +103,8 @@ def _text(loads: Sequence[Load], replicas: int) -> Iterator[str]:
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
-        yield ("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
+    for line in table((head, *rows), width=None, giving_way=()):
+        yield f"  {line}"
 
 
 def _route_row(demand: Demand, load: Load) -> tuple[str, ...]:
