@@ -123,6 +123,13 @@ def test_a_wrong_command_line_exits_2(arguments: list[str], words: str, series: 
     assert words in " ".join(out.replace("│", " ").split())
 
 
+@pytest.mark.parametrize("text", [b"{", b"[1]", b"\xff\xfe", b'{"status": "fine"}', b'{"headers": ["Date: now"]}'])
+def test_a_description_that_is_none_is_named(series: Path, text: bytes) -> None:
+    (series / "0002.meta.json").write_bytes(text)
+    status, out = replay(series)
+    assert status == 2 and "0002.meta.json" in out
+
+
 def test_a_view_is_replayed_with_its_parent(series: Path, tmp_path: Path) -> None:
     routes = {"/a": {"upstream": "u"}, "/a/rows": {"from": "/a", "pointer": "/rows"}}
     config = {"version": 1, "upstreams": {"u": {"url": "http://u"}}, "routes": routes}

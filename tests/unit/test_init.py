@@ -59,6 +59,22 @@ def test_a_url_fills_in_the_upstream_and_the_route(file: Path) -> None:
     assert "pushgate try /api/stations.json" in file.read_text()
 
 
+def test_a_parameter_may_be_empty(file: Path) -> None:
+    started(file, "--url", "https://bikes.example/x?a=&b=1")
+    assert dict(load(file, environ={}).routes["/x"].request.query) == {"a": "", "b": "1"}
+
+
+def test_what_comes_next_can_be_typed_as_it_is(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the file, unless it is where all commands look for it."""
+    monkeypatch.chdir(file.parent)
+    said = started(Path("my gateway.yaml"), "--url", "https://bikes.example/x(y)")
+    assert said.endswith(
+        "next: pushgate check -c 'my gateway.yaml', pushgate try '/x(y)' -c 'my gateway.yaml', "
+        "pushgate run -c 'my gateway.yaml'\n"
+    )
+    assert started(Path("gateway.yaml")).endswith("next: pushgate check, pushgate try /status, pushgate run\n")
+
+
 def test_what_is_there_is_not_written_over(file: Path) -> None:
     file.write_text("mine")
     result = runner.invoke(app, ["init", "-c", str(file)])
@@ -77,7 +93,13 @@ def test_it_can_be_printed(file: Path, arguments: list[str], monkeypatch: pytest
 
 @pytest.mark.parametrize(
     "url",
-    ["bikes.example", "ftp://bikes.example/x", "https://ann:secret@bikes.example/x", "https://bikes.example/a/{b"],
+    [
+        "bikes.example",
+        "ftp://bikes.example/x",
+        "https://ann:secret@bikes.example/x",
+        "https://bikes.example/a/{b",
+        "https://bikes.example/x?a=1&a=2",
+    ],
 )
 def test_a_url_that_no_route_can_poll_is_refused(file: Path, url: str) -> None:
     result = runner.invoke(app, ["init", "-c", str(file), "--url", url])

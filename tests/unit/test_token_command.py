@@ -118,6 +118,7 @@ class TestMaking:
             (["--auth", "staff", "--key", "x.pem"], "has a `secret`"),
             (["--auth", "staff", "--claim", "x"], "write it like"),
             (["--auth", "staff", "--claim", "x:=["], "no JSON"),
+            (["--auth", "staff", "--claim", "iss:=3"], "must be a string"),
             (["--auth", "staff", "--expires", "1"], "no duration"),
             (["--auth", "staff", "--verify", "x"], "one thing at a time"),
         ],

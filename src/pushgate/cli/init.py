@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 from urllib.parse import SplitResult, parse_qsl
 
@@ -16,6 +17,9 @@ from .paint import Paint
 
 TEMPLATE = Path(__file__).with_name("starter.yaml")
 
+# Where the other commands look for it by themselves.
+_USUAL = "gateway.yaml"
+
 # What of the template is replaced by what a URL says.
 _ORIGIN, _ROUTE, _REQUEST = "https://backend.example", "/status", 'request: {path: "/api/status"}'
 
@@ -26,7 +30,7 @@ Force = Annotated[bool, typer.Option("--force", help="Write over a file that is 
 Stdout = Annotated[bool, typer.Option("--stdout", help="Print it, as -c - does.")]
 
 
-def init(file: ConfigFile = "gateway.yaml", url: Url = None, force: Force = False, stdout: Stdout = False) -> None:
+def init(file: ConfigFile = _USUAL, url: Url = None, force: Force = False, stdout: Stdout = False) -> None:
     """
     Write a commented gateway.yaml to begin with.
 
@@ -44,7 +48,9 @@ def init(file: ConfigFile = "gateway.yaml", url: Url = None, force: Force = Fals
         print(Paint(sys.stdout).comments(text), end="")
         return
     _write(Path(file), text, force=force)
-    print(f"{file}: written; next: pushgate check, pushgate try {_route(url)}, pushgate run")
+    named = "" if file == _USUAL else f" -c {quote(file)}"
+    commands = ("check", f"try {quote(_route(url))}", "run")
+    print(f"{file}: written; next: {', '.join(f'pushgate {command}{named}' for command in commands)}")
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:
@@ -68,7 +74,10 @@ def _filled(text: str, parts: SplitResult) -> str:
     if parts.username is not None:
         raise typer.BadParameter("leave user and password out; write them into `credentials:`", param_hint="--url")
     route = parts.path or "/"
-    query = f", query: {json.dumps(dict(parse_qsl(parts.query)), ensure_ascii=False)}" if parts.query else ""
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    if len(pairs) > len(dict(pairs)):
+        raise typer.BadParameter("names a parameter twice, which no request of a route can", param_hint="--url")
+    query = f", query: {json.dumps(dict(pairs), ensure_ascii=False)}" if pairs else ""
     request = f"request: {{path: {json.dumps(route, ensure_ascii=False)}{query}}}"
     text = text.replace(_REQUEST, request).replace(_ORIGIN, f"{parts.scheme}://{parts.netloc}")
     text = text.replace(f"  {_ROUTE}:\n", f"  {json.dumps(route, ensure_ascii=False)}:\n").replace(

@@ -67,7 +67,10 @@ def sign(name: str, config: JwtAuth, told: Mapping[str, Any], *, key: Path | Non
     if algorithm is None:
         wanted = ", ".join(config.algorithms)
         raise typer.BadParameter(f"it signs by {', '.join(fitting)}, and {name} takes {wanted}", param_hint="--key")
-    return jwt.encode(dict(told), material, algorithm=algorithm, headers={"kid": kid} if kid else None)
+    try:
+        return jwt.encode(dict(told), material, algorithm=algorithm, headers={"kid": kid} if kid else None)
+    except TypeError as error:  # what a claim must be that has a meaning
+        raise typer.BadParameter(str(error), param_hint="--claim") from None
 
 
 def _material(name: str, config: JwtAuth, key: Path | None) -> tuple[Any, tuple[Algorithm, ...]]:

@@ -227,13 +227,25 @@ def _series(files: Sequence[Path]) -> Iterator[Recorded]:
 def _recorded(body: Path, at: float | None) -> Recorded:
     from ..tools.recordings import META, recorded
 
-    text = _text(body.with_name(body.name.partition(".")[0] + META))
+    beside = body.with_name(body.name.partition(".")[0] + META)
+    text = _text(beside)
     try:
         meta = json.loads(text) if text else None
     except ValueError as error:
-        raise typer.BadParameter(f"{body.stem}{META} is no JSON: {error}", param_hint="FILES") from None
-    return recorded(body.name, body.read_bytes(), meta=meta, at=at)
+        raise typer.BadParameter(f"{beside.name} is no JSON: {error}", param_hint="FILES") from None
+    try:
+        return recorded(body.name, _bytes(body), meta=meta, at=at)
+    except (AttributeError, TypeError, ValueError):
+        told = f'{beside.name}: write it like {{"status": 200, "headers": {{}}, "t": 1760000000}}'
+        raise typer.BadParameter(told, param_hint="FILES") from None
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILES") from None
 
 
 def _text(file: Path) -> str:
-    return file.read_text(encoding="utf-8") if file.exists() else ""
+    return _bytes(file).decode("utf-8-sig", "replace") if file.exists() else ""
