@@ -7,7 +7,8 @@ import sys
 
 def main() -> None:
     """Run the command line of this process; ends with SystemExit."""
-    if sys.argv[1:2] == ["health"]:  # it does not wait for what all others need
+    # A probe does not wait for what all others need. Whoever looks on wants to see that we wait for the gateway.
+    if sys.argv[1:2] == ["health"] and not sys.stderr.isatty():
         from .healthcheck import main as check
 
         if (status := check(sys.argv[2:])) is not None:

@@ -11,8 +11,9 @@ import os
 import socket
 import sys
 
-# Where the admin listener is unless the configuration says otherwise, and where one that is bound to all is asked.
+# Where the admin listener is unless the configuration says otherwise.
 DEFAULT_ADMIN = "127.0.0.1:8081"
+
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 TIMEOUT = 5.0
@@ -106,12 +107,17 @@ def check(file: str, admin: str, *, is_live: bool, timeout: float) -> str:
     raise Unhealthy("; ".join(failed) or f"{path} answered {status}")
 
 
-def _address(text: str) -> tuple[str, int]:
+def asked_at(host: str) -> str:
+    """Return where a listener of this machine is asked, which may be bound to all of its addresses."""
+    return _LOOPBACK.get(host, host)
+
+
+def address_of(text: str) -> tuple[str, int]:
+    """Read where a listener is; raises Misused."""
     host, colon, port = text.rpartition(":")
     if not (colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise Misused(f"{text}: write the admin listener like {DEFAULT_ADMIN}")
-    host = host.strip("[]")
-    return _LOOPBACK.get(host, host), int(port)
+    return asked_at(host.strip("[]")), int(port)
 
 
 def _configured(file: str) -> str:
@@ -140,7 +146,7 @@ def _configured(file: str) -> str:
 
 def admin_address(file: str, admin: str) -> tuple[str, int]:
     """Return where the admin listener is, by ``--admin`` or the configuration; raises Unhealthy and Misused."""
-    return _address(admin or _configured(file))
+    return address_of(admin or _configured(file))
 
 
 def _ask(host: str, port: int, path: str, timeout: float) -> tuple[int, str]:

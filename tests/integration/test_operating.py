@@ -165,6 +165,32 @@ async def test_a_token_opens_a_route_and_a_ticket_a_stream(tmp_path: Path) -> No
             assert json.loads(out)["url"].endswith(f"/r/paris?ticket={json.loads(out)['ticket']}")
 
 
+async def test_what_is_no_admin_listener_is_told() -> None:
+    """A backend that answers everything, and the gateway's own public listener."""
+    async with scripted_backend({}) as backend, running_gateway(backend, {"/r": route()}) as gateway:
+        backend.say(b"<html>welcome</html>", Content_Type="text/html")
+        for name in ("topics", "pause", "drain", "reload"):
+            status, out, err = await command(name, "--admin", backend.url.removeprefix("http://"))
+            assert (status, out, err) == (1, "", "pushgate: what answers there is no admin listener\n")
+        status, out, err = await command("topics", "--admin", gateway.base.removeprefix("http://"))
+        assert (status, out, err) == (1, "", "pushgate: no route fits this path\n")
+
+
+async def test_who_waits_for_health_sees_that() -> None:
+    """On a terminal; a probe is spared what it takes to tell."""
+    ours, theirs = pty.openpty()
+    try:
+        async with scripted_backend({}) as backend:
+            backend.crime = "stalls"
+            admin = backend.url.removeprefix("http://")
+            status, out, _ = await command("health", "--admin", admin, "--timeout", "1500ms", stderr=theirs)
+        said = os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert (status, out) == (1, "") and "waiting for the gateway for 1s" in said and "timed out" in said
+
+
 async def test_who_is_not_there_is_named() -> None:
     for arguments in (["topics", "--admin", "127.0.0.1:1"], ["ticket", "/r", "--gateway", "http://127.0.0.1:1"]):
         status, out, err = await command(*arguments)

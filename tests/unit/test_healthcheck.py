@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from pushgate.cli import app
 from pushgate.config.server import Server
 from pushgate.healthcheck import DEFAULT_ADMIN, Misused, Options, Unhealthy, check, main
-from pushgate.healthcheck import _address as address
 from pushgate.healthcheck import _configured as configured
+from pushgate.healthcheck import address_of as address
 
 # What a probe that runs every few seconds must not wait for.
 HEAVY = {"typer", "asyncio", "aiohttp", "pydantic", "http.client", "structlog", "argparse", "urllib.request", "ssl"}

@@ -59,5 +59,5 @@ def test_a_token_is_not_shown_in_a_repr() -> None:
 
 
 def test_an_address_without_a_port_is_none() -> None:
-    with pytest.raises(typer.BadParameter, match="write it like"):
+    with pytest.raises(typer.BadParameter, match="write the admin listener like"):
         find_admin("no such file", "gateway", "")

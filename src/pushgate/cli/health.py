@@ -12,19 +12,13 @@ import typer
 
 from ..healthcheck import TIMEOUT, Misused, Unhealthy, check, seconds
 from .configuration import ConfigFile
+from .operator import AdminAddress
+from .progress import Progress
 
 
 def health(
     file: ConfigFile = "gateway.yaml",
-    admin: Annotated[
-        str,
-        typer.Option(
-            "--admin",
-            envvar="PUSHGATE_ADMIN",
-            metavar="HOST:PORT",
-            help="The admin listener, if the configuration is not to be read.",
-        ),
-    ] = "",
+    admin: AdminAddress = "",
     live: Annotated[bool, typer.Option("--live", help="Ask whether it lives, which it does while it drains.")] = False,
     timeout: Annotated[str, typer.Option("--timeout", metavar="DURATION", help="How long to wait.")] = f"{TIMEOUT:g}s",
 ) -> None:
@@ -38,9 +32,11 @@ def health(
         pushgate health --live --admin 127.0.0.1:8081 --timeout 2s
     """
     try:
-        typer.echo(check(file, admin, is_live=live, timeout=seconds(timeout)))
+        with Progress().during("waiting for the gateway"):
+            told = check(file, admin, is_live=live, timeout=seconds(timeout))
     except Misused as error:
         raise typer.BadParameter(str(error)) from None
     except Unhealthy as error:
         typer.echo(f"pushgate: {error}", err=True)
         raise typer.Exit(1) from None
+    typer.echo(told)

@@ -9,15 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from ..healthcheck import Misused, address_of, asked_at
 from .configuration import require_config
 from .paint import legible
 from .progress import Progress
 
 # The gateway answers at once, or not at all; to check a large configuration takes a while.
 TIMEOUT = 30.0
-
-# Where a listener that is bound to every address of the machine is asked.
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 _GATEWAY = "Which gateway"
 
@@ -56,7 +54,20 @@ class Told:
         return 200 <= self.status < 300
 
     def json(self) -> Any:
-        return json.loads(self.text)
+        """Return the answer; says so and exits with 1 if it is none of an admin listener's."""
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            print("pushgate: what answers there is no admin listener", file=sys.stderr)
+            raise typer.Exit(1) from None
+
+    @property
+    def complaint(self) -> str | None:
+        """What a problem document says (RFC 9457); None if it is none."""
+        try:
+            return str(json.loads(self.text)["detail"])
+        except (ValueError, KeyError, TypeError):
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +88,14 @@ def find_admin(file: str, admin: str, token: str) -> Reach:
     if token:
         _check_token(token)
     if admin:
-        host, _, port = admin.rpartition(":")
-        if not port.isdecimal():
-            raise typer.BadParameter(f"{admin}: write it like 127.0.0.1:8081", param_hint="--admin")
-        return Reach(host.strip("[]") or "127.0.0.1", int(port), token)
+        try:
+            return Reach(*address_of(admin), token)
+        except Misused as error:
+            raise typer.BadParameter(str(error), param_hint="--admin") from None
     from ..adapters.admin.operators import is_local
 
     settings = require_config(file).server.admin
-    host = _LOOPBACK.get(settings.listen.host, settings.listen.host) or "127.0.0.1"
+    host = asked_at(settings.listen.host)
     if not token and settings.token is not None and not (is_local(host) or host == "localhost"):
         token = settings.token.get_secret_value()
     return Reach(host, settings.listen.port, token)
@@ -125,6 +136,6 @@ def demand(reach: Reach, method: str, path: str) -> Any:
     """Return what the gateway answers, as JSON; says why and exits with 1 if it refuses."""
     told = tell(reach, method, path)
     if not told.is_ok:
-        print(legible(f"pushgate: {told.text.strip()}"), file=sys.stderr)
+        print(legible(f"pushgate: {told.complaint or told.text.strip()}"), file=sys.stderr)
         raise typer.Exit(1)
     return told.json()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import typer
@@ -26,18 +25,10 @@ def reload(
     """
     told = tell_gateway("POST", "/-/reload", file=file, admin=admin, token=token)
     if not told.is_ok:
-        print(_complaint(told.text), file=sys.stderr)
+        print(told.complaint or f"pushgate: {told.text.strip()}", file=sys.stderr)  # as `pushgate check` would say it
         raise typer.Exit(1)
+    topics = told.json()["topics"]
     if output == "json":
         print(told.text.strip())
         return
-    topics = told.json()["topics"]
     print(", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in topics.items()))
-
-
-def _complaint(text: str) -> str:
-    """Return what is wrong, as ``pushgate check`` would say it."""
-    try:
-        return str(json.loads(text)["detail"])
-    except (ValueError, KeyError, TypeError):
-        return f"pushgate: {text.strip()}"

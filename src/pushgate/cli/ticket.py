@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import typer
 
+from ..healthcheck import asked_at
 from .arguments import Ca, Headers, Output, Token, header_fields, trusting, url_of
 from .completion import complete_topics
 from .configuration import ConfigFile, require_config
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 TIMEOUT = 30.0
 
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 _WHERE = "Which gateway"
 
 Topics = Annotated[list[str], typer.Argument(help="What it is for: /orders", autocompletion=complete_topics)]
@@ -96,7 +96,7 @@ def _places(file: str, gateway: str | None) -> tuple[str, str]:
 
 def _configured(config: Gateway) -> tuple[str, str]:
     server = config.server
-    host = _LOOPBACK.get(server.listen.host, server.listen.host)
+    host = asked_at(server.listen.host)
     scheme = "http" if server.tls is None else "https"
     root = f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.listen.port}{server.base_path}"
     return root, f"{root}{server.prefix}"
