@@ -270,6 +270,16 @@ async def test_nobody_waits_for_a_gateway_that_was_never_there() -> None:
         assert (status, out) == (1, "") and "no gateway" in err
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_nobody_is_followed_elsewhere(transport: str) -> None:
+    """Where a redirect leads is told, and nothing of what was shown is shown there."""
+    async with scripted_backend(1) as elsewhere, scripted_backend(1) as backend:
+        backend.say(b"", status=307, Location=f"{elsewhere.url}/r")
+        status, out, err = await told(f"{backend.url}/r", "--transport", transport, "-H", "X-Api-Key: k")
+        assert (status, out) == (1, "") and f"it redirects to {elsewhere.url}/r; follow that (307)" in err
+        assert elsewhere.requests == []
+
+
 async def test_it_ends_when_somebody_has_enough() -> None:
     """After so many changes, or so long, with 0."""
     async with one_route(rows(1)) as (gateway, backend):

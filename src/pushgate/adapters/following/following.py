@@ -11,6 +11,7 @@ from ... import __version__
 from ...clock import Clock
 from ...tools.following import Again, Closed, Ending, Follower, Over, Refused
 from ...values import Transport
+from .readings import Redirected
 from .streams import Streams
 
 # Told of every pause.
@@ -22,13 +23,22 @@ def new_session(trust: ssl.SSLContext) -> aiohttp.ClientSession:
     Return what connections are opened with; ``trust``: whose certificates are believed.
 
     Cookies are kept, also of an address without a name: one of them goes with a ticket. The environment has no say.
+    Nobody is followed elsewhere, where what is shown to a gateway would be shown, too.
     """
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_redirect.append(_refuse)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=trust),
         cookie_jar=aiohttp.CookieJar(unsafe=True),
         headers={"User-Agent": f"pushgate/{__version__}"},
         trust_env=False,
+        trace_configs=[tracing],
     )
+
+
+async def _refuse(_session: object, _context: object, told: aiohttp.TraceRequestRedirectParams) -> None:
+    """Stop at a redirected handshake, which the library has no other way to ask for."""
+    raise Redirected(told.response.status, told.response.headers.get("Location"))
 
 
 async def follow(

@@ -31,6 +31,18 @@ def words_of(error: Exception) -> str:
             return str(error) or type(error).__name__
 
 
+class Redirected(PushgateError):
+    """What is asked for is elsewhere."""
+
+    def __init__(self, status: int, place: str | None) -> None:
+        super().__init__(status, place)
+        self.status = status
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"it redirects to {self.place or 'elsewhere'}; follow that"
+
+
 class Unintelligible(PushgateError):
     """What answers is no gateway."""
 

@@ -25,7 +25,17 @@ from ...tools.following.address import Address
 from ...tools.following.follower import CHANGES
 from ...values import Transport
 from ..upstream.failures import FOREIGN
-from .readings import Unintelligible, content_of, fresh_for, problem_of, read_batch, read_event, read_problem, words_of
+from .readings import (
+    Redirected,
+    Unintelligible,
+    content_of,
+    fresh_for,
+    problem_of,
+    read_batch,
+    read_event,
+    read_problem,
+    words_of,
+)
 
 # What a stream is asked for, and how long it may then be silent; in seconds.
 HEARTBEAT = 15.0
@@ -78,6 +88,8 @@ class Streams:
             return await ways[transport]()
         except Unintelligible:
             return Refused(None, None, "what answers there is no gateway: its events are none of pushgate's")
+        except Redirected as error:
+            return Refused(error.status, None, str(error))
         except aiohttp.WSServerHandshakeError as error:
             after = retry_after(telling_fields(error.headers or {}), self._clock.wall())
             return Refused(error.status, None, "the upgrade to a WebSocket was refused", after)
@@ -224,10 +236,9 @@ class Streams:
         """Return what an answer means that is no success."""
         if response.status == 204:
             return Finished()
-        after = retry_after(telling_fields(response.headers), self._clock.wall())
         if 300 <= response.status < 400:
-            place = response.headers.get("Location", "elsewhere")
-            return Refused(response.status, None, f"it redirects to {place}; follow that", after)
+            raise Redirected(response.status, response.headers.get("Location"))
+        after = retry_after(telling_fields(response.headers), self._clock.wall())
         code, message = read_problem(await response.read())
         return Refused(response.status, code, message or response.reason or "", after)
 
