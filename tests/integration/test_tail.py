@@ -332,6 +332,13 @@ async def test_a_backend_says_nothing_to_the_terminal() -> None:
     assert status == 0 and "\x1b" not in out and "u001b[2J" in out
 
 
+async def test_a_terminal_without_a_character_sees_its_number() -> None:
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    async with one_route({"a": "→"}) as (gateway, _):
+        status, out, err = await told(f"{gateway.base}/r", "--count", "1", output="text", env=environ)
+    assert (status, err) == (0, "") and r'{"a":"\u2192"}' in out
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

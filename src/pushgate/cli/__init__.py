@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 
 import typer
 
@@ -58,6 +59,8 @@ for purpose, commands in COMMANDS.items():
 
 def main() -> None:
     """Run the command line of this process; ends with SystemExit."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what a terminal does not know is written out
     try:
         app(prog_name="pushgate", color=False if os.environ.get("NO_COLOR") else None)
     except BaseExceptionGroup as group:
