@@ -2,6 +2,7 @@
 How much happens on each route, minute by minute: short series for the eye, of counts that only rise.
 
 Rule 1: a sample is what has happened since the one before; what is there just now (subscribers) is a sample as it is.
+What had happened before anybody looked is in no sample; a count that falls is one that has begun anew.
 Rule 2: series are as long for all routes, and shorter where there are many routes, so that they never take much memory.
 Rule 3: samples are numbered, so that whoever has the past appends what comes, and sees if there is a gap.
 """
@@ -55,12 +56,15 @@ class Tide:
 
     __slots__ = ("_figures", "series")
 
-    def __init__(self, length: int) -> None:
-        self._figures: deque[Figures] = deque([NOTHING], maxlen=_IN_A_MINUTE + 1)
+    def __init__(self, length: int, since: Figures = NOTHING) -> None:
+        self._figures: deque[Figures] = deque([since], maxlen=_IN_A_MINUTE + 1)
         self.series: dict[str, deque[float | None]] = {name: deque(maxlen=length) for name in SERIES}
 
     def take(self, now: Figures) -> None:
         """Add a sample."""
+        if now.polls < self._figures[-1].polls:  # another one has its name now
+            self._figures.clear()
+            self._figures.append(NOTHING)
         before = self._figures[-1]
         self._figures.append(now)
         delay = quantile(_between(before.delays, now.delays), 0.95)
@@ -114,7 +118,10 @@ class Tides:
             self._length = length
             for tide in self._tides.values():
                 tide.resize(length)
-        self._tides = {name: self._tides.get(name) or Tide(length) for name in figures}
+        is_first = self.number == 1
+        self._tides = {
+            name: self._tides.get(name) or Tide(length, NOTHING if is_first else now) for name, now in figures.items()
+        }
         for name, now in figures.items():
             self._tides[name].take(now)
 

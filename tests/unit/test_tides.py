@@ -72,6 +72,26 @@ def test_with_many_routes_each_has_a_shorter_past() -> None:
     assert tides.past()["length"] == FEWEST_SAMPLES
 
 
+def test_what_was_counted_before_is_in_no_sample() -> None:
+    """A route that a reload takes away and another brings back still has its counts, which are not of the moment."""
+    tides = Tides()
+    tides.take({"/a": Figures(polls=1)})
+    tides.take({})
+    tides.take({"/a": Figures(polls=9000)})
+    tides.take({"/a": Figures(polls=9002)})
+    assert [*tides.of("/a").series["polls"]] == [0, 2]
+    assert tides.of("/a").per_minute("polls") == 12
+
+
+def test_what_is_counted_anew_has_not_happened_backwards() -> None:
+    """An upstream that a reload changes is another one by the same name, and has been asked nothing yet."""
+    tide = Tide(MOST_SAMPLES)
+    tide.take(Figures(polls=500))
+    tide.take(Figures(polls=3))
+    assert tide.sample["polls"] == 3
+    assert tide.per_minute("polls") == 36
+
+
 def test_a_route_that_is_no_more_is_forgotten() -> None:
     tides = Tides()
     tides.take({"/a": Figures(polls=1)})
