@@ -210,7 +210,8 @@ class Feed:
             case Drop():
                 self._drop(command.status)
             case Announce():
-                log.info("topic.turned", topic=self.name.text, state=self.topic.state, reason=self.topic.reason)
+                if self._means.are_turns_told:
+                    log.info("topic.turned", topic=self.name.text, state=self.topic.state, reason=self.topic.reason)
                 self._outlet.announced()
             case _:
                 assert_never(command)

@@ -106,3 +106,4 @@ class Means:
     workshop: Workshop | None = None  # None: big answers are read here
     pauses: Pauses = field(default_factory=Pauses)
     tracer: Tracer = NOBODY
+    are_turns_told: bool = True  # whether the log tells of each state that a topic comes to

@@ -13,6 +13,7 @@ import httpx
 import httpx_sse
 import jsonpatch
 import pytest
+from structlog.testing import capture_logs
 
 from backends import ScriptedBackend
 from gateways import Running, eventually, http_client, route, running_gateway
@@ -89,8 +90,14 @@ async def test_it_is_followed_as_any_topic_is(backend: ScriptedBackend) -> None:
         assert again.event in ("merge", "heartbeat")
 
 
-async def test_nothing_is_polled_while_nobody_looks_and_nothing_of_it_is_counted(backend: ScriptedBackend) -> None:
+async def test_nothing_of_it_is_counted_or_logged(backend: ScriptedBackend) -> None:
+    """Whoever looks is no client, and what is shown is no topic of the gateway's."""
     async with gateway_of(backend) as gateway, http_client(base_url=gateway.admin) as operator:
+        with capture_logs() as lines:
+            async with following(operator, OVERVIEW) as events:
+                await anext(events)
+            await operator.get(f"{gateway.base}/rows")
+        assert [line["topic"] for line in lines if line["event"] == "topic.turned"] == ["/rows"]
         async with following(operator, OVERVIEW) as events:
             await anext(events)
             assert await gateway.metric("pushgate_connections") == 0

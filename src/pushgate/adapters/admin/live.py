@@ -3,7 +3,8 @@ What the dashboard follows: documents about the gateway itself, published as any
 
 Rule 1: this is pushgate in front of pushgate. The upstream is this process, asked by a call; all that follows (the
 difference, the history, cursors, heartbeats, one poll for all who look) is what every client gets.
-Rule 2: nothing is polled while nobody looks, and nothing of it is counted among the gateway's own numbers.
+Rule 2: nothing is polled while nobody looks, and nothing of it is counted among the gateway's own numbers; the
+log tells of it only what goes wrong.
 Rule 3: everybody who asks is looked at each time, and only who may be told about topics is answered.
 """
 
@@ -98,7 +99,7 @@ class Live:
     ) -> None:
         config, metrics = Config.model_validate(_CONFIG), Metrics()
         fetch = _Itself({f"{BELOW}{name}": teller for name, teller in tellers.items()}, clock)
-        means = Means(clock, fetch, decoder_for, MemoryStore(clock.token()), tasks, metrics)
+        means = Means(clock, fetch, decoder_for, MemoryStore(clock.token()), tasks, metrics, are_turns_told=False)
         self.hub = Hub(means, max_topics=MOST_TOPICS, heartbeat=HEARTBEAT)
         self._router = Router((route.template, route) for route in _routes(config))
         self._operators = operators
