@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from ...documents.changes import encode
 from ...tides import Tides
 from .operators import Operators
+from .orders import only, tell
 
 
 class PastSwitch:
@@ -20,6 +20,5 @@ class PastSwitch:
         """Tell; raises Refusal."""
         self._operators.check_reader(request)
         if request.method not in ("GET", "HEAD"):
-            return web.Response(status=405, text="read only\n", headers={"Allow": "GET, HEAD"})
-        headers = {"Cache-Control": "no-store"}
-        return web.Response(body=encode(self._tides.past()), content_type="application/json", headers=headers)
+            return only("GET", "HEAD")
+        return tell(self._tides.past())

@@ -15,6 +15,8 @@ from typing import Final
 
 from aiohttp import web
 
+from .orders import only
+
 BELOW: Final = "/dashboard/"
 
 _FOLDER: Final = "dashboard"
@@ -51,7 +53,7 @@ class Pages:
     async def answer(self, request: web.BaseRequest) -> web.Response:
         """Return a file, or that it is still the same."""
         if request.method not in ("GET", "HEAD"):
-            return web.Response(status=405, text="read only\n", headers={"Allow": "GET, HEAD"})
+            return only("GET", "HEAD")
         file = self._files.get(_FRONT if request.path == "/" else request.path.removeprefix(BELOW))
         if file is None:
             return web.Response(status=404, text="the dashboard has no such file\n")
