@@ -21,8 +21,11 @@ from typing import Any
 import jsonpatch
 import pytest
 from aiohttp import web
+from playwright.async_api import expect
 
+from browsers import browser_page
 from processes import GatewayProcess
+from windows import Window
 
 NODE = Path(__file__).parent / "node"
 
@@ -185,6 +188,14 @@ def curl() -> str:
 @pytest.fixture
 def chromium() -> str:
     return _need("chromium")
+
+
+@pytest.fixture
+async def window(chromium: str, tmp_path: Path) -> AsyncIterator[Window]:
+    async with browser_page(chromium, tmp_path) as page:
+        page.set_default_timeout(15_000)
+        expect.set_options(timeout=15_000)
+        yield Window(page)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ export function refreshButton(topic) {
   const button = el("button", {type: "button", class: "small"}, "Poll now");
   button.addEventListener("click", () =>
     act(button, said, () => order(`-/refresh?topic=${encodeURIComponent(topic())}`), "polled"));
-  return {node: el("span", {class: "action"}, button, said), button};
+  return {node: el("span", {class: "action"}, button, said)};
 }
 
 async function act(button, said, run, done = "") {

@@ -25,11 +25,16 @@ export function begin() {
       const isQuiet = overview.gateway.topics === 0 && name !== undefined;
       show(node, isQuiet);
       if (!isQuiet) return;
-      say(command, `curl -N -H 'Accept: text/event-stream' '${clientAddress(overview, name)}'`);
+      say(command, `curl -N -H 'Accept: text/event-stream' ${quoted(clientAddress(overview, name))}`);
       setAttribute(link, "href", consoleLink(name));
       say(link, `Follow ${name} in the console`);
     },
   };
+}
+
+/** Return a text as one word of a shell, whatever is in it: the names of topics are the clients' choice. */
+export function quoted(text) {
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** Put a text on the clipboard, and say so on the button. */

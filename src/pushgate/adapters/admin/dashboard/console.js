@@ -1,6 +1,6 @@
 // The console: follow a topic over any transport, see what arrives, and hold the document as a client does.
 
-import {clientAddress, copyText} from "./beginning.js";
+import {clientAddress, copyText, quoted} from "./beginning.js";
 import {el, say, show} from "./nodes.js";
 import {subscribe} from "./subscription.js";
 import {wire} from "./wire.js";
@@ -147,8 +147,8 @@ function commandOf(url, {transport, emit, headers}) {
   const full = new URL(url);
   if (emit) full.searchParams.set("emit", emit);
   if (transport === "long_poll") full.searchParams.set("wait", "25");
-  const fields = headers.map(([name]) => ` -H '${name}: …'`).join("");
-  if (transport === "websocket") return `curl -N${fields} '${full.href.replace(/^http/, "ws")}'`;
-  return `curl ${transport === "sse" ? "-N -H 'Accept: text/event-stream'" : "-i"}${fields} '${full.href}'`;
+  const fields = headers.map(([name]) => ` -H ${quoted(`${name}: …`)}`).join("");
+  if (transport === "websocket") return `curl -N${fields} ${quoted(full.href.replace(/^http/, "ws"))}`;
+  return `curl ${transport === "sse" ? "-N -H 'Accept: text/event-stream'" : "-i"}${fields} ${quoted(full.href)}`;
 }
 

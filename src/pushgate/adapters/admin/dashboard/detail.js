@@ -69,6 +69,9 @@ export function detailView(asked, past) {
       looked = other.get("look");
       follow();
     },
+    again() {
+      feed.again();
+    },
     close() {
       feed.close();
     },

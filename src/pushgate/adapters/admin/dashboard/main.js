@@ -9,7 +9,7 @@ import {notices} from "./notices.js";
 import {overviewView} from "./overview.js";
 
 const main = document.getElementById("main");
-const past = new Past(), frame = chrome(), told = notices(() => feed.again());
+const past = new Past(), frame = chrome(), told = notices(() => { feed.again(); view?.again?.(); });
 let view = null, overview = null, skew = 0, felt = "connecting", refusal = null;
 
 const feed = new Feed("-/live/overview", {

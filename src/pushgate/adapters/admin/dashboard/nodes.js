@@ -42,7 +42,7 @@ export function show(node, isShown) {
 }
 
 /** Have a parent hold exactly these children in this order; those that are there already stay. */
-export function arrange(parent, children) {
+function arrange(parent, children) {
   let next = parent.firstChild;
   for (const child of children) {
     if (child === next) next = next.nextSibling;

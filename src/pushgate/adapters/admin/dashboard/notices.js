@@ -44,7 +44,7 @@ function notice(kind) {
 
 function signIn(again) {
   const why = el("p", {class: "why"});
-  const field = el("input", {type: "password", id: "token", autocomplete: "current-password", required: true, size: 32});
+  const field = el("input", {type: "password", id: "token", autocomplete: "current-password", size: 32});
   const form = el("form", {class: "signin", hidden: true},
     el("h1", {}, "This dashboard is for operators"),
     el("p", {}, "Open it on the gateway's own machine, through a port-forward, or show the token of the admin listener (",
@@ -63,7 +63,7 @@ function signIn(again) {
       const wasShown = !form.hidden;
       show(form, Boolean(denial));
       if (!denial) return;
-      say(why, token() ? `That did not do: ${denial.message}` : denial.status === 403 ? denial.message : "");
+      say(why, token() ? `That did not do: ${denial.message}. An empty one is forgotten.` : denial.status === 403 ? denial.message : "");
       if (!wasShown) field.focus();
     },
   };

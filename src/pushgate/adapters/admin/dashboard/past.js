@@ -2,6 +2,8 @@
 
 import {ask} from "./access.js";
 
+const KINDS = ["polls", "changes", "failures", "saved", "bytes", "delay", "subscribers"];
+
 export class Past {
   #number = 0; #length = 120; #isFetching = false; #routes = new Map();
   every = 5;
@@ -44,15 +46,4 @@ export class Past {
   of(route, kind) {
     return this.#routes.get(route)?.[kind] ?? [];
   }
-
-  /** Return the sum over all routes, as far back as there is anything. */
-  sum(kind) {
-    const all = [...this.#routes.values()].map(series => series[kind] ?? []);
-    const length = Math.max(0, ...all.map(samples => samples.length));
-    return Array.from({length}, (_, at) => all.reduce((sum, one) => sum + (one.at(at - length) ?? 0), 0));
-  }
-
-  get length() { return this.#length; }
 }
-
-export const KINDS = ["polls", "changes", "failures", "saved", "bytes", "delay", "subscribers"];

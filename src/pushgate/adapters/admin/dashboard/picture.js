@@ -6,9 +6,9 @@ import {TRANSPORTS, bytes, count, plural} from "./words.js";
 const FAN = [4, 15, 26, 37, 48]; // where lines end, in a drawing that is 52 high
 
 export function picture() {
-  const backends = station("Backends", "polled");
-  const house = station("pushgate", "finds what changed");
-  const clients = station("Clients", "pushed to");
+  const backends = station("Backends");
+  const house = station("pushgate");
+  const clients = station("Clients");
   const inlet = svg("svg", {class: "pipe", viewBox: "0 0 100 52", preserveAspectRatio: "none", "aria-hidden": "true"},
     svg("path", {d: "M0 26H100"}));
   const outlet = svg("svg", {class: "pipe", viewBox: "0 0 100 52", preserveAspectRatio: "none", "aria-hidden": "true"},
@@ -36,10 +36,10 @@ export function picture() {
   };
 }
 
-function station(title, role) {
+function station(title) {
   const number = el("strong"), unit = el("span", {class: "unit"}), note = el("span", {class: "note"});
   return {
-    node: el("div", {class: "station"}, el("span", {class: "title"}, title), el("span", {class: "role"}, role),
+    node: el("div", {class: "station"}, el("span", {class: "title"}, title),
       el("span", {class: "reading"}, number, unit), note),
     update(value, words, more) {
       say(number, value);

@@ -7,12 +7,13 @@ const WIDTH = 120, HEIGHT = 24, EDGE = 2;
 // A drawing begins with room for two minutes, and has more of them as they come.
 const LEAST = 24;
 
-/** Make a sparkline. It is decoration: the numbers beside it say the same. */
+/** Make a sparkline. It is decoration: the numbers beside it say the same. The ground is there before the series is. */
 export function spark() {
+  const ground = svg("path", {class: "ground", d: `M${EDGE} ${HEIGHT - EDGE}H${WIDTH - EDGE}`});
   const area = svg("path", {class: "area"}), line = svg("path", {class: "line"}), dot = svg("path", {class: "dot"});
   const node = svg("svg", {
     class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true",
-  }, area, line, dot);
+  }, ground, area, line, dot);
   let drawn = "";
   return {
     node,

@@ -16,7 +16,7 @@ const SHAPES = {
   idle: "M2 7h12v2H2z",
 };
 
-export const MEANINGS = {
+const MEANINGS = {
   live: "polls succeed",
   stale: "polls have been failing; the last good document is still served",
   held: "the last answer is hard to believe and awaits confirmation",

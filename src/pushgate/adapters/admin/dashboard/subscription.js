@@ -38,6 +38,7 @@ async function sse(wish, hear, signal) {
   for await (const {event, id, data, bytes} of blocks(answer.body)) {
     if (data) hear.arrived({event, id, data: parse(data), bytes});
   }
+  hear.answered("the gateway has ended the stream");
 }
 
 async function shortPoll(wish, hear, signal) {
@@ -54,7 +55,7 @@ async function longPoll(wish, hear, signal) {
   let cursor = wish.cursor;
   while (!signal.aborted) {
     const answer = await ask(target(wish, cursor ? {cursor} : {wait: "25"}), {headers: shown(wish.headers), signal});
-    if (answer.status === 204) {
+    if (answer.status === 204 && answer.headers.get("Pushgate-State") !== "ended") {
       hear.answered("204, nothing has happened; asked again");
       cursor = answer.headers.get("Pushgate-Cursor") ?? cursor;
       continue;
@@ -68,7 +69,7 @@ async function longPoll(wish, hear, signal) {
   }
 }
 
-function websocket(wish, hear, signal) {
+async function websocket(wish, hear, signal) {
   const url = target(wish, wish.cursor ? {cursor: wish.cursor} : {});
   url.protocol = url.protocol.replace("http", "ws");
   const protocols = ["pushgate.v1", ...wish.headers.map(([name, value]) => `pushgate.as.${encoded(`${name}: ${value}`)}`)];
