@@ -10,8 +10,6 @@ answer to the next request, whosesoever that is.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass
@@ -41,21 +39,21 @@ MAX_FIELD_BYTES = 16 * 1024
 MAX_FIELDS = 256
 
 
-class _TcpPool(aiohttp.TCPConnector):
+class _Quiet(aiohttp.BaseConnector):
+    """The library looks only at those connections that it puts back whether something has come on them."""
+
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
-        return await _quiet(partial(super()._get, key, traces))
+        while (kept := await super()._get(key, traces)) is not None and kept.protocol and kept.protocol.should_close:
+            kept.close()
+        return kept
 
 
-class _UnixPool(aiohttp.UnixConnector):
-    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
-        return await _quiet(partial(super()._get, key, traces))
+class _TcpPool(_Quiet, aiohttp.TCPConnector):
+    pass
 
 
-async def _quiet(take: Callable[[], Awaitable[Connection | None]]) -> Connection | None:
-    """Take a kept connection; the library looks only at those that it puts back whether something has come on them."""
-    while (taken := await take()) is not None and taken.protocol is not None and taken.protocol.should_close:
-        taken.close()
-    return taken
+class _UnixPool(_Quiet, aiohttp.UnixConnector):
+    pass
 
 
 class Connections:

@@ -90,22 +90,32 @@ class HttpFetch:
 
     async def __call__(self, request: UpstreamRequest, validators: Validators) -> Answer:
         """Return what the upstream says, whatever its status; raises PollError for what is no answer."""
-        async with self.line(request.upstream) as line:
+        line = self._taken(request.upstream)
+        try:
             return await self._ask(line, request, validators)
+        finally:
+            await self._give_back(line)
 
     @asynccontextmanager
     async def line(self, name: str) -> AsyncIterator[Line]:
         """Keep what it takes to ask an upstream, whatever becomes of its configuration meanwhile; raises PollError."""
+        line = self._taken(name)
+        try:
+            yield line
+        finally:
+            await self._give_back(line)
+
+    def _taken(self, name: str) -> Line:
         line = self._lines.get(name)
         if line is None:  # since the request was made
             raise PollError("connect", f"there is no upstream {name} any more", asked=False)
         line.under_way += 1
-        try:
-            yield line
-        finally:
-            line.under_way -= 1
-            if line in self._retired:
-                await self.close_retired()
+        return line
+
+    async def _give_back(self, line: Line) -> None:
+        line.under_way -= 1
+        if line in self._retired:
+            await self.close_retired()
 
     async def _ask(self, line: Line, request: UpstreamRequest, validators: Validators) -> Answer:
         asked = _conditional(request, validators, at_first=True)
