@@ -30,6 +30,7 @@ from .table import Figure, Finding
 MAX_TIMES_BARE = 5.0
 MAX_TOPIC_BYTES = 8 * 1024
 
+TEMPLATE = "/t/{n}"
 TOPICS = 10_000
 EVERY = 5.0
 PERIODS = 3  # that are measured
@@ -110,18 +111,23 @@ async def bare(port: int, path: str) -> AsyncIterator[list[float]]:
 async def pushgate(port: int, path: str) -> AsyncIterator[list[float]]:
     """The gateway, in the process that ``pushgate run`` makes for it, with that many standing topics."""
     from pushgate.gateway import Gateway
+    from pushgate.ledger import LAGS, Tally
 
-    lags: list[float] = []
-    gateway = Gateway(_config(port, path, TOPICS))
-    count = gateway.metrics.poll_lagged
+    class Lags(Tally):
+        """The histogram's buckets are too coarse."""
 
-    def poll_lagged(route: str, *, seconds: float) -> None:
-        lags.append(seconds)
-        count(route, seconds=seconds)
+        def __init__(self) -> None:
+            super().__init__(LAGS)
+            self.every: list[float] = []
 
-    gateway.metrics.poll_lagged = poll_lagged  # type: ignore[method-assign]  # the histogram's buckets are too coarse
+        def add(self, value: float, times: int = 1) -> None:
+            super().add(value, times)
+            self.every.append(value)
+
+    gateway, lags = Gateway(_config(port, path, TOPICS)), Lags()
+    gateway.metrics.ledger(TEMPLATE).lags = lags
     async with gateway.serving():
-        yield lags
+        yield lags.every
 
 
 def _config(port: int, path: str, topics: int) -> Any:
@@ -136,7 +142,7 @@ def _config(port: int, path: str, topics: int) -> Any:
     }
     server = {"listen": "127.0.0.1:0", "admin": {"listen": "127.0.0.1:0"}, "limits": {"topics": topics}}
     upstreams = {"backend": {"url": f"http://127.0.0.1:{port}"}}
-    return Config.model_validate({"version": 1, "server": server, "upstreams": upstreams, "routes": {"/t/{n}": route}})
+    return Config.model_validate({"version": 1, "server": server, "upstreams": upstreams, "routes": {TEMPLATE: route}})
 
 
 async def punctuality(who: str, port: int, path: str) -> dict[str, float]:

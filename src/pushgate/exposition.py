@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from .budgeting import BreakerState
-from .ledger import Ledger, Outcome
+from .ledger import Ledger, Outcome, Tally
 from .values import State
 
 if TYPE_CHECKING:
@@ -77,16 +77,8 @@ class Ledgers(Collector):
         yield _gauge(_SUBSCRIBERS, (([one.route, t], n) for one in every for t, n in one.subscribers.items()))
         changed = (([one.route], one.changed_at) for one in every if one.changed_at is not None)
         yield _gauge(_LAST_CHANGE, changed)
-        yield self._delays(every)
-
-    def _delays(self, every: list[Ledger]) -> Metric:
-        name = "pushgate_delivery_seconds"
-        text = "From the upstream's answer to a client's socket, for each change told to each who was there."
-        family = HistogramMetricFamily(name, text, labels=["route"])
-        for ledger in every:
-            buckets = [(_bound(bound), float(count)) for bound, count in ledger.delays.cumulated()]
-            family.add_metric([ledger.route], buckets, ledger.delays.total)
-        return family
+        for description, tally in _HISTOGRAMS:
+            yield _histogram(description, (([one.route], tally(one)) for one in every))
 
 
 class Topics(Collector):
@@ -144,6 +136,15 @@ def _counter(description: _Description, samples: Iterable[Sample]) -> Metric:
     return family
 
 
+def _histogram(description: _Description, tallies: Iterable[tuple[list[str], Tally]]) -> Metric:
+    name, text, labels = description
+    family = HistogramMetricFamily(f"pushgate_{name}", text, labels=labels)
+    for values, tally in tallies:
+        buckets = [(_bound(bound), float(count)) for bound, count in tally.cumulated()]
+        family.add_metric(values, buckets, tally.total)
+    return family
+
+
 def _bound(bound: float) -> str:
     return "+Inf" if bound == float("inf") else repr(bound)
 
@@ -172,6 +173,15 @@ _COUNTERS: list[tuple[_Description, Callable[[Ledger], Iterable[Sample]]]] = [
       ["route"]), lambda one: [([one.route], one.requests_saved.saved)]),
     (("bytes_saved", "Bytes of answers that clients polling by themselves would have got, and nobody has sent.",
       ["route"]), lambda one: [([one.route], one.bytes_saved.saved)]),
+]  # fmt: skip
+
+_HISTOGRAMS: list[tuple[_Description, Callable[[Ledger], Tally]]] = [
+    (("poll_lag_seconds", "How late polls begin.", ["route"]), lambda one: one.lags),
+    (("poll_duration_seconds", "Time from request to answer.", ["route"]), lambda one: one.durations),
+    (("diff_seconds", "Time to read an answer and to find what it changes.", ["route"]), lambda one: one.diffs),
+    (("delivery_seconds",
+      "From the upstream's answer to a client's socket, for each change told to each who was there.", ["route"]),
+     lambda one: one.delays),
 ]  # fmt: skip
 
 _SUBSCRIBERS: _Description = ("subscribers", "Clients that follow a topic.", ["route", "transport"])

@@ -112,12 +112,9 @@ class Feed:
 
     def tell(self, wish: Poked | Refreshed | Paused | Resumed) -> None:
         """Have the topic obey somebody who knows more, or an operator."""
-        self.spend()
         self._handle(wish)
 
     def joined(self) -> None:
-        if not self.topic.listeners:  # it may have slept
-            self.spend()
         self._handle(Joined())
 
     def left(self) -> None:
@@ -136,7 +133,7 @@ class Feed:
         return self.topic.is_expired(self._means.clock.now())
 
     def spend(self) -> None:
-        """Account for the time that the topic has spent in its state; it may be in another one soon."""
+        """Account for the time that the topic has spent in its state up to now."""
         now = self._means.clock.now()
         self.account.spend(self.topic.state, until=min(now, self.topic.wanted_until), now=now)
 
@@ -171,8 +168,17 @@ class Feed:
             self._timer.cancel()
 
     def _handle(self, event: Happening) -> list[Command]:
-        commands = self.topic.handle(event, self._moment())
+        commands = self._decide(event, self._moment())
         self._obey_all(commands)
+        return commands
+
+    def _decide(self, event: Happening, at: Moment) -> list[Command]:
+        """Return what the topic wants done; if it changes, the time up to here was spent as what it was."""
+        topic = self.topic
+        state, until = topic.state, topic.wanted_until
+        commands = topic.handle(event, at)
+        if topic.state != state or topic.wanted_until != until:
+            self.account.spend(state, until=min(at.now, until), now=at.now)
         return commands
 
     def _obey_all(self, commands: list[Command]) -> None:
@@ -188,12 +194,11 @@ class Feed:
         self._timer = self._loop.call_later(delay, self._due)
 
     def _due(self) -> None:
-        due_at = self.topic.next_poll_at  # None while a poll is under way
-        self.spend()
-        self._due_at = due_at
-        self._handle(Due())
+        at = self._moment()
+        due_at = self._due_at = self.topic.next_poll_at  # None while a poll is under way
+        self._obey_all(self._decide(Due(), at))
         if due_at is not None and self.topic.is_polling:
-            self._means.metrics.poll_lagged(self.route.name, seconds=max(0.0, self._means.clock.now() - due_at))
+            self.account.ledger.lags.add(max(0.0, at.now - due_at))
 
     def _obey(self, command: Command) -> None:
         match command:
@@ -247,8 +252,8 @@ class Feed:
             answer, event = await self.polling.ask(began, is_conditional=is_conditional)
             at = self._moment()
             seconds = at.now - began
-            self._count(answer.cost)
-            commands = self.topic.handle(event, at)
+            self.account.polled(answer.cost, followers=self.topic.listeners)
+            commands = self._decide(event, at)
             # Before anybody is told of it, who may ask for its very bytes.
             self.polling.remember(answer, event, self.topic.polled_state)
             self._obey_all(commands)
@@ -257,16 +262,11 @@ class Feed:
         except Exception as error:
             seconds = self._means.clock.now() - began
             event = self.polling.fail(error)
-            self._count(Cost() if event.was_asked else None)
+            if event.was_asked:
+                self.account.polled(Cost(), followers=self.topic.listeners)
             commands = self._handle(event)
             if not event.is_skipped:
                 self.account.ledger.failures[event.reason] += 1
         self.account.ledger.polls[outcome_of(event, commands)] += 1
-        self._means.metrics.polled(self.route.name, seconds=seconds)
+        self.account.ledger.durations.add(seconds)
         self._outlet.settled()
-
-    def _count(self, cost: Cost | None) -> None:
-        """Count what a poll cost that ends now; None: nobody was asked."""
-        self.spend()
-        if cost is not None:
-            self.account.polled(cost, followers=self.topic.listeners)

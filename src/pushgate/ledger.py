@@ -25,6 +25,15 @@ Outcome = Literal["changed", "unchanged", "not_modified", "held", "gone", "faile
 # From a loop that has nothing else to do, to what nobody calls live any more.
 DELAYS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
+# From a lookup in memory to the slowest upstream that anybody waits for.
+DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+# From the grain of timers to a day's budget that was used up.
+LAGS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 600.0, 3600.0)
+
+# From a few values to the largest answer that is read beside everything else, and beyond.
+DIFFS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+
 
 class Tally:
     """A histogram of integers: many observations of one value cost as much as one. ``bounds`` rise."""
@@ -75,8 +84,11 @@ class Ledger:
             "conflations",
             "delays",
             "deliveries",
+            "diffs",
+            "durations",
             "failures",
             "keyless",
+            "lags",
             "polls",
         ),
         *("rejected", "requests_saved", "route", "seconds", "sent_bytes", "subscribers"),
@@ -85,6 +97,9 @@ class Ledger:
     def __init__(self, route: str) -> None:
         self.route = route
         self.polls: Counter[Outcome] = Counter()
+        self.lags = Tally(LAGS)  # of polls, behind their time
+        self.durations = Tally(DURATIONS)  # of polls, from request to answer
+        self.diffs = Tally(DIFFS)  # to read an answer and to find what it changes
         self.failures: Counter[str] = Counter()  # by reason
         self.changes = 0
         self.changed_at: float | None = None  # seconds since the epoch

@@ -24,20 +24,11 @@ from prometheus_client import (
 from . import __version__
 from .exposition import Gauges, Ledgers, Sample, Sighting, Topics, Upstreams, WatchedUpstream
 from .footprint import Footprint
-from .ledger import Ledger
+from .ledger import LAGS, Ledger
 from .values import Transport
 
 # They double every counter, and nobody reads them.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has not typed it
-
-# From a lookup in memory to the slowest upstream that anybody waits for.
-_POLL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-
-# From the grain of timers to a day's budget that was used up.
-_WAIT_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 600, 3600)
-
-# From a few values to the largest answer that is read beside everything else, and beyond.
-_DIFF_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 
 # From what nobody notices to what clients take for an outage.
 _LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -65,10 +56,6 @@ class Metrics:
         # Looking a labelled series up takes the library longer than counting in it.
         return cache(Counter(f"pushgate_{name}", text, labels, registry=self._registry).labels)
 
-    def _histogram(self, name: str, text: str, label: str, buckets: tuple[float, ...]) -> Callable[..., Histogram]:
-        name = f"pushgate_{name}_seconds"
-        return cache(Histogram(name, text, [label], buckets=buckets, registry=self._registry).labels)
-
     def ledger(self, route: str) -> Ledger:
         """Return where what happens on a route is counted; it is there as long as the process."""
         if route not in self._ledgers:
@@ -81,13 +68,11 @@ class Metrics:
             self.ledger(route)
 
     def _show_polls(self) -> None:
-        counter, histogram = self._counter, self._histogram
-        self._refreshes = counter("credential_refreshes", "Tokens, logins and sessions got anew.",
+        self._refreshes = self._counter("credential_refreshes", "Tokens, logins and sessions got anew.",
                                   "upstream", "result")  # fmt: skip
-        self._seconds = histogram("poll_duration", "Time from request to answer.", "route", _POLL_BUCKETS)
-        self._lags = histogram("poll_lag", "How late polls begin.", "route", _WAIT_BUCKETS)
-        self._diffs = histogram("diff", "Time to read an answer and to find what it changes.", "route", _DIFF_BUCKETS)
-        self._waits = histogram("budget_wait", "How long requests wait for their turn.", "upstream", _WAIT_BUCKETS)
+        waits = Histogram("pushgate_budget_wait_seconds", "How long requests wait for their turn.", ["upstream"],
+                          buckets=LAGS, registry=self._registry)  # fmt: skip
+        self._waits = cache(waits.labels)
 
     def _show_clients(self) -> None:
         counter = self._counter
@@ -121,17 +106,6 @@ class Metrics:
 
     def text(self) -> bytes:
         return generate_latest(self._registry)
-
-    def polled(self, route: str, *, seconds: float) -> None:
-        self._seconds(route).observe(seconds)
-
-    def diffed(self, route: str, *, seconds: float) -> None:
-        """Count what it took to make of an answer what it means."""
-        self._diffs(route).observe(seconds)
-
-    def poll_lagged(self, route: str, *, seconds: float) -> None:
-        """Count how long after its time a poll began."""
-        self._lags(route).observe(seconds)
 
     def waited_for_budget(self, upstream: str, *, seconds: float) -> None:
         self._waits(upstream).observe(seconds)

@@ -78,7 +78,7 @@ class Polling:
             trace.note("fetch", began, read_at)
             trace.note("refine", read_at, self._means.clock.now())
         if isinstance(event, Answered):
-            self._means.metrics.diffed(self._route.name, seconds=self._means.clock.now() - read_at)
+            self._means.metrics.ledger(self._route.name).diffs.add(self._means.clock.now() - read_at)
         return answer, event
 
     def _request(self, extra: tuple[str, str] | None) -> UpstreamRequest:
