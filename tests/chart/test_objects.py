@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
 import yaml
 
-from charts import CASES, CHART, KUBERNETES, gateway, one, rendered
+from charts import CASES, CHART, KUBERNETES, gateway, helm, one, rendered, template
 
 MINIMAL, EVERYTHING, TLS = (CHART / "ci" / f"{name}.yaml" for name in ("minimal", "everything", "tls"))
 OWN = {"app.kubernetes.io/name": "pushgate", "app.kubernetes.io/instance": "push"}
@@ -44,6 +45,44 @@ def test_labels_and_selectors_belong_together(case: object) -> None:
     assert len(set(names)) == len(names)
 
 
+def test_no_label_is_there_twice() -> None:
+    """Whoever says one that is there already changes it, but for those by which objects find each other."""
+    taken = {**dict.fromkeys([*OWN, "app.kubernetes.io/component"], "other"), "release": "common"}
+    own = json.dumps({**taken, "release": "own"})
+    settings = [f"commonLabels={json.dumps(taken)}", f"podLabels={own}"]
+    settings += [f"{name}.labels={own}" for name in ("podMonitor", "serviceMonitor", "prometheusRule", "dashboard")]
+    told = template(EVERYTHING, settings=settings).stdout
+    nodes = yaml.compose_all(told, Loader=yaml.CSafeLoader)
+    assert [name for node in nodes for name in doubles(node)] == []
+    objects = [document for document in yaml.safe_load_all(told) if document]
+    assert {name: one(objects, "PodMonitor")["metadata"]["labels"][name] for name in (*OWN, "release")} == {
+        **OWN,
+        "release": "own",
+    }
+    pod = one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert pod == {**OWN, "app.kubernetes.io/component": "gateway", "release": "own"}
+
+
+def doubles(node: yaml.Node | None) -> Iterator[str]:
+    """Name the keys that a mapping has twice; a parser takes the last one, `kubectl apply` none of it."""
+    match node:
+        case yaml.MappingNode():
+            names = [key.value for key, _ in node.value]
+            yield from (name for name in set(names) if names.count(name) > 1)
+            for _, value in node.value:
+                yield from doubles(value)
+        case yaml.SequenceNode():
+            for item in node.value:
+                yield from doubles(item)
+
+
+def test_a_release_may_have_a_dot_in_its_name() -> None:
+    """Helm allows it, and Kubernetes does not in the name of a Service."""
+    told = helm("template", "push.shop", CHART, "--values", MINIMAL)
+    names = [document["metadata"]["name"] for document in yaml.safe_load_all(told.stdout) if document]
+    assert set(names) == {"push-shop-pushgate", "push-shop-pushgate-admin", "push-shop-pushgate-test"}
+
+
 @pytest.mark.parametrize("version", KUBERNETES)
 def test_alone_it_goes_on_until_nobody_is_sent_there_any_more(version: str) -> None:
     """Then SIGTERM has clients leave; the pod has time for all of it."""
@@ -62,6 +101,12 @@ def test_a_new_pod_is_there_before_the_old_one_goes() -> None:
     spec = one(rendered(MINIMAL), "Deployment")["spec"]
     assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     assert spec["minReadySeconds"] > 0
+
+
+def test_the_old_pod_may_go_first() -> None:
+    """What only counts for rolling updates goes with them: the API server would refuse it."""
+    spec = one(rendered(MINIMAL, settings=['strategy.type="Recreate"']), "Deployment")["spec"]
+    assert spec["strategy"] == {"type": "Recreate"}
 
 
 def test_the_pod_asks_the_cluster_for_nothing() -> None:

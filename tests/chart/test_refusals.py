@@ -41,6 +41,15 @@ WHY = (
             "leave it out, as only probes and metrics are open there",
         ),
         (
+            ['config.server={"listen":"127.0.0.1:8080"}'],
+            "config.server.listen: is a loopback address, which no Service can reach; leave it out",
+        ),
+        (
+            ['config.server={"admin":{"listen":"${ADMIN}"}}'],
+            "config.server.admin.listen: ${ADMIN} does not tell its port, which the pod and its Services have to name; "
+            "write it, as in 0.0.0.0:8080 or ${LISTEN:-0.0.0.0:8080}",
+        ),
+        (
             ['existingConfig.configMap="ours"'],
             "config: is not used with existingConfig; keep one of the two",
         ),
@@ -86,6 +95,12 @@ def test_it_is_refused(settings: list[str], message: str, tmp_path: Path) -> Non
 def test_it_is_refused_beside_a_neighbour(settings: list[str], message: str) -> None:
     """What belongs to the neighbour's Deployment, or would hurt it."""
     assert refusal(SIDECAR, settings=settings).startswith(message)
+
+
+def test_beside_a_neighbour_clients_may_be_in_the_pod_alone() -> None:
+    """Where no Service is to reach the gateway, as when the neighbour is what stands before it."""
+    alone = CHART / "ci" / "sidecar-alone.yaml"
+    assert template(alone, settings=['config.server.listen="127.0.0.1:8080"']).returncode == 0
 
 
 def test_many_replicas_are_fine_with_a_shared_store() -> None:

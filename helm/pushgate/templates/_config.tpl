@@ -30,9 +30,9 @@
 {{- include "pushgate.portOf" (include "pushgate.config" . | fromYaml).server.admin.listen -}}
 {{- end -}}
 
-{{/* "yes" if nobody can reach the admin listener from outside of the pod. */}}
-{{- define "pushgate.isAdminLocal" -}}
-{{- if regexMatch "^(127\\.|localhost:|\\[::1\\])" (include "pushgate.config" . | fromYaml).server.admin.listen -}}yes{{- end -}}
+{{/* "yes" if nobody can reach an address from outside of the pod. */}}
+{{- define "pushgate.isLocal" -}}
+{{- if regexMatch "^(127\\.|localhost:|\\[::1\\])" . -}}yes{{- end -}}
 {{- end -}}
 
 {{- define "pushgate.scheme" -}}

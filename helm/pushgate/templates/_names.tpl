@@ -4,21 +4,26 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* At most 50 characters, so that "-dashboard" fits behind it. */}}
+{{/* At most 50 characters, so that "-dashboard" fits behind it; a release may have dots in its name, and a Service may not. */}}
 {{- define "pushgate.fullname" -}}
 {{- $name := include "pushgate.name" . -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- default $full .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- default $full .Values.fullnameOverride | replace "." "-" | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "pushgate.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{ include "pushgate.ownLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- include "pushgate.labelsAnd" (list . dict) -}}
+{{- end -}}
+
+{{/* The labels of an object, each once. `list CONTEXT MORE`: MORE win over commonLabels, and ours, by which it is found, over all. */}}
+{{- define "pushgate.labelsAnd" -}}
+{{- $more := index . 1 -}}
+{{- with index . 0 -}}
+{{- $labels := dict "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") -}}
+{{- $_ := set $labels "app.kubernetes.io/version" .Chart.AppVersion -}}
+{{- $_ := set $labels "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- mergeOverwrite $labels .Values.commonLabels $more (include "pushgate.ownLabels" . | fromYaml) | toYaml -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "pushgate.ownLabels" -}}

@@ -64,7 +64,16 @@
 {{- end -}}
 
 {{- define "pushgate.refuseUnreachable" -}}
-{{- if include "pushgate.isAdminLocal" . -}}
+{{- $server := (include "pushgate.config" . | fromYaml).server -}}
+{{- range $name, $listen := dict "server.listen" $server.listen "server.admin.listen" $server.admin.listen -}}
+{{- if not (include "pushgate.portOf" $listen) -}}
+{{- fail (printf "config.%s: %s does not tell its port, which the pod and its Services have to name; write it, as in 0.0.0.0:8080 or ${LISTEN:-0.0.0.0:8080}" $name $listen) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (include "pushgate.hasPods" .) (include "pushgate.isLocal" $server.listen) -}}
+{{- fail "config.server.listen: is a loopback address, which no Service can reach; leave it out" -}}
+{{- end -}}
+{{- if include "pushgate.isLocal" $server.admin.listen -}}
 {{- fail "config.server.admin.listen: is a loopback address, which the kubelet's probes cannot reach; leave it out, as only probes and metrics are open there" -}}
 {{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
