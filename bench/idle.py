@@ -11,7 +11,6 @@ much of the imports, each by itself.
 from __future__ import annotations
 
 import http.client
-import os
 import re
 import subprocess
 import sys
@@ -19,12 +18,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryFile
-from time import perf_counter, sleep
+from time import perf_counter
 
-from .servers import HERE, START_TIMEOUT, STOP_TIMEOUT, cpu_of, free_ports
+from .processes import cpu_of, started
+from .servers import free_ports
 from .table import Figure, Finding
 
 MAX_RATIO = 1.3
@@ -93,8 +94,8 @@ def _gateway(*options: str, output: int = subprocess.DEVNULL) -> Iterator[Callab
     port, admin, legacy = free_ports(3)
     command = [sys.executable, *options, "-m", "pushgate", "run", "-c", "gateway.yaml"]
     environ = {"PORT": str(port), "ADMIN_PORT": str(admin), "LEGACY_PORT": str(legacy)}
-    with _started(command, admin, environ=environ, output=output) as started:
-        yield started
+    with _measured(command, admin, environ=environ, output=output) as measured:
+        yield measured
 
 
 @contextmanager
@@ -105,12 +106,12 @@ def _bare(modules: list[str]) -> Iterator[Callable[[], Start]]:
         names.write("\n".join(modules))
         names.seek(0)
         command = [sys.executable, "-m", "bench.bare", *map(str, ports)]
-        with _started(command, ports[1], stdin=names.fileno()) as started:
-            yield started
+        with _measured(command, ports[1], stdin=names.fileno()) as measured:
+            yield measured
 
 
 @contextmanager
-def _started(
+def _measured(
     command: list[str],
     port: int,
     *,
@@ -120,22 +121,11 @@ def _started(
 ) -> Iterator[Callable[[], Start]]:
     """Run a server until the context ends; yields, once it is ready, what tells about it."""
     begin = perf_counter()
-    env = os.environ | {"PYTHONDONTWRITEBYTECODE": ""} | (environ or {})  # installed is what has bytecode
-    process = subprocess.Popen(command, cwd=HERE.parent, env=env, stdin=stdin, stdout=output, stderr=output)
-    try:
-        while not _is_ready(port):
-            if process.poll() is not None or perf_counter() - begin > START_TIMEOUT:
-                raise RuntimeError(f"{command} is not ready; exit code {process.poll()}")
-            sleep(_PAUSE)
-        wait, spent = perf_counter() - begin, cpu_of(process.pid)
-        yield lambda: _told(process.pid, wait=wait, cpu=spent)
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    environ = {"PYTHONDONTWRITEBYTECODE": ""} | (environ or {})  # installed is what has bytecode
+    ready = partial(_is_ready, port)
+    with started(command, is_up=ready, pause=_PAUSE, environ=environ, stdin=stdin, output=output) as pid:
+        wait, spent = perf_counter() - begin, cpu_of(pid)
+        yield lambda: _told(pid, wait=wait, cpu=spent)
 
 
 def _is_ready(port: int) -> bool:

@@ -1,8 +1,7 @@
 """
-The servers that are compared: pushgate, Nchan, the naive baseline and the floor; each is started, fed, looked at and
-ended here.
+The servers that are compared: pushgate, Nchan, the naive baseline and the floor; each is started, fed and ended here.
 
-What a server costs is read from ``/proc``: the CPU time of all its processes, and their resident memory.
+What a server costs is the CPU time of all its processes, and their resident memory.
 """
 
 from __future__ import annotations
@@ -16,18 +15,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter, sleep
+from time import sleep
 from typing import Literal
 
 from .backend import stamped_body
 from .machine import NCHAN_MODULE, find_nginx, missing_nchan, pinned
+from .processes import cpu_of, family, resident_of, started
 
 Mode = Literal["sse", "ws"]
 
 HERE = Path(__file__).parent
 POLL_INTERVAL = 0.25  # seconds
-START_TIMEOUT = 15.0
-STOP_TIMEOUT = 5.0
 
 NCHAN_CONF = """
 load_module {module};
@@ -101,11 +99,11 @@ class Server:
 
     def cpu(self) -> float:
         """Return the CPU seconds that its processes have used so far."""
-        return sum(cpu_of(pid) for pid in _family(self.pid))
+        return sum(cpu_of(pid) for pid in family(self.pid))
 
     def resident(self) -> int:
         """Return the bytes of memory that its processes occupy."""
-        return sum(_resident(pid) for pid in _family(self.pid))
+        return sum(resident_of(pid) for pid in family(self.pid))
 
 
 PUSHGATE_POLL = LongPoll("/events?wait=55", get("/events?wait=55&cursor=$"), "Pushgate-Cursor")
@@ -219,29 +217,16 @@ def free_ports(count: int) -> list[int]:
 def _running(command: list[str], *, port: int, log: Path | None = None) -> Iterator[int]:
     """Run a server until the context ends; it is up when it accepts connections."""
     with ExitStack() as stack:
-        output = stack.enter_context(log.open("wb")) if log else subprocess.DEVNULL
-        process = subprocess.Popen(command, cwd=HERE.parent, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        try:
-            _wait_for(port, process)
-            yield process.pid
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_TIMEOUT)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        output = stack.enter_context(log.open("wb")).fileno() if log else subprocess.DEVNULL
+        yield stack.enter_context(started(command, is_up=lambda: _accepts(port), output=output))
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = perf_counter() + START_TIMEOUT
-    while perf_counter() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            sleep(0.05)
-    raise RuntimeError(f"{process.args!r} does not listen on port {port}; exit code {process.poll()}")
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 # Feeding.
@@ -255,32 +240,6 @@ def post(port: int, path: str, body: bytes) -> None:
         status = connection.recv(4096).split(b" ", 2)[1]
     if not status.startswith(b"2"):
         raise RuntimeError(f"POST {path}: {status.decode()}")
-
-
-# Looking.
-
-
-def _family(pid: int) -> list[int]:
-    """Return the process and its children: nginx's master has a worker."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *map(int, children)]
-
-
-def cpu_of(pid: int) -> float:
-    """Return user and system time: to the nanosecond where the kernel counts it, otherwise in its ticks (10 ms)."""
-    try:
-        threads = [thread.read_text() for thread in Path(f"/proc/{pid}/task").glob("*/schedstat")]
-        return sum(int(thread.split()[0]) for thread in threads) / 1e9
-    except OSError:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _resident(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 # The C programs.
