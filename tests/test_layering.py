@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -137,9 +138,14 @@ def place(path: Path) -> str:
     return path.relative_to(SRC).parts[0].removesuffix(".py")
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
 def imports(path: Path) -> Iterator[tuple[int, str]]:
     """Every import of the file as (relative level, module)."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -180,14 +186,14 @@ def test_pure_modules_are_pure(path: Path) -> None:
     top = {module.split(".")[0] for level, module in imports(path) if level == 0}
     if place(path) in PURE:
         assert not top & BANNED_IN_PURE, f"{path.name} imports {top & BANNED_IN_PURE}"
-        awaits = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.AsyncFunctionDef)]
+        awaits = [node for node in nodes(path) if isinstance(node, ast.AsyncFunctionDef)]
         assert not awaits, f"{path.name} has async functions"
     elif place(path) != "clock":
         assert not top & CLOCK_ONLY, f"{path.name} imports {top & CLOCK_ONLY}"
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from pushgate.logs import CROWDS, ENDS, TROUBLES
@@ -14,17 +14,20 @@ METHODS = {"debug", "info", "warning", "error", "exception"}
 NAME = re.compile(r"[a-z]+\.[a-z_]+")
 
 
-def said() -> Iterator[tuple[Path, str]]:
+@cache
+def said() -> list[tuple[Path, str]]:
     """Every event name that stands in the code, with the file in which it does."""
+    found = []
     for path in sorted((ROOT / "src" / "pushgate").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
                 case ast.Call(
                     func=ast.Attribute(value=ast.Name("log"), attr=method), args=[ast.Constant(str(event)), *_]
                 ) if method in METHODS:
-                    yield path, event
+                    found.append((path, event))
                 case ast.Call(func=ast.Attribute(attr="log"), args=[_, ast.Constant(str(event))]):
-                    yield path, event
+                    found.append((path, event))
+    return found
 
 
 def told() -> list[str]:

@@ -23,12 +23,12 @@ WHY = (
     [
         (
             ["replicas=2"],
-            f"replicas: 2 {WHY}; say replicas: 1, or share the histories with store: {{kind: redis, url: …}}",
+            f"replicas: 2 {WHY}; say replicas: 1, until there is store: {{kind: redis}} to share the histories",
         ),
         (
             ["autoscaling.enabled=true"],
             f"autoscaling.maxReplicas: 6 {WHY}; say autoscaling.enabled: false, "
-            "or share the histories with store: {kind: redis, url: …}",
+            "until there is store: {kind: redis} to share the histories",
         ),
         (
             ["terminationGracePeriodSeconds=20"],

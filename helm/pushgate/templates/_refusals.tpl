@@ -25,10 +25,10 @@
 {{- if eq (include "pushgate.store" .) "memory" -}}
 {{- $why := "with the memory store: each replica would keep histories of its own, and poll for itself, and a client that comes back to another one would start over" -}}
 {{- if and .Values.autoscaling.enabled (gt (int .Values.autoscaling.maxReplicas) 1) -}}
-{{- fail (printf "autoscaling.maxReplicas: %d %s; say autoscaling.enabled: false, or share the histories with store: {kind: redis, url: …}" (int .Values.autoscaling.maxReplicas) $why) -}}
+{{- fail (printf "autoscaling.maxReplicas: %d %s; say autoscaling.enabled: false, until there is store: {kind: redis} to share the histories" (int .Values.autoscaling.maxReplicas) $why) -}}
 {{- end -}}
 {{- if and (not .Values.autoscaling.enabled) (gt (int .Values.replicas) 1) -}}
-{{- fail (printf "replicas: %d %s; say replicas: 1, or share the histories with store: {kind: redis, url: …}" (int .Values.replicas) $why) -}}
+{{- fail (printf "replicas: %d %s; say replicas: 1, until there is store: {kind: redis} to share the histories" (int .Values.replicas) $why) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
