@@ -22,7 +22,7 @@ test: ## run the whole suite
 	@$(SETUP) dev browser backends chart
 	$(PY) -m pytest -m "not soak"
 
-check: ## format, lint, strict types, unit tests: in seconds, before every commit
+check: ## format, lint, strict types, unit tests: half a minute, before every commit
 	@$(SETUP) dev
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .

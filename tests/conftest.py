@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator
 
@@ -31,6 +32,11 @@ structlog.configure(processors=[structlog.processors.format_exc_info, structlog.
 def pytest_configure(config: pytest.Config) -> None:
     """Do without looptime's plugin: it opens a loop for every test without one, and never closes it."""
     config.pluginmanager.unregister(name="looptime_plugin")
+
+
+def pytest_collection_finish() -> None:
+    """Take tests and libraries out of what the collector walks through: they stay, and cost a tenth of the time."""
+    gc.freeze()
 
 
 @pytest.fixture
