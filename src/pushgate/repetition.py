@@ -119,7 +119,12 @@ class Repetitions:
         if spell is None:
             return Ended()
         spell.is_over = True
-        return Ended(now - spell.began, sum(one.left_out for one in spell.reasons.values())) if spell.is_told else None
+        if not spell.is_told:
+            return None
+        repeated = sum(one.left_out for one in spell.reasons.values())
+        for reason in spell.reasons.values():
+            reason.left_out = 0
+        return Ended(now - spell.began, repeated)
 
     def crowd(self, event: str, now: float) -> Told | None:
         """Return what to say beside a line that stands for itself, or None if there were too many such of late."""

@@ -52,6 +52,14 @@ def test_a_trouble_that_comes_and_goes_is_told_once_a_minute() -> None:
     assert repetitions.end(FAILED, "/a", 70) == Ended(5)
 
 
+def test_what_an_end_has_told_is_not_told_again() -> None:
+    """When the trouble comes back, only what was left out since then is counted."""
+    repetitions = Repetitions()
+    tell(repetitions, 0, 1, 2)
+    assert repetitions.end(FAILED, "/a", 3) == Ended(3, 2)
+    assert tell(repetitions, 10, 70) == [None, Told(1)]
+
+
 def test_when_all_have_the_same_trouble_some_are_told() -> None:
     """The others are counted, and the count is said with the first line of the next minute."""
     repetitions = Repetitions(most_lines=2)
