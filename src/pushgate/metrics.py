@@ -43,6 +43,9 @@ class Metrics:
         for collector in (PlatformCollector, GCCollector):
             collector(registry=self._registry)
         self._ledgers: dict[str, Ledger] = {}
+        self._sightings: Callable[[], Iterable[Sighting]] = tuple
+        # Before the ledgers: who is looked at accounts for the time until then.
+        self._registry.register(Topics(self._look))
         self._registry.register(Ledgers(self._ledgers))
         self._show_polls()
         self._show_clients()
@@ -55,6 +58,9 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Callable[..., Counter]:
         # Looking a labelled series up takes the library longer than counting in it.
         return cache(Counter(f"pushgate_{name}", text, labels, registry=self._registry).labels)
+
+    def _look(self) -> Iterable[Sighting]:
+        return self._sightings()
 
     def ledger(self, route: str) -> Ledger:
         """Return where what happens on a route is counted; it is there as long as the process."""
@@ -159,7 +165,7 @@ class Metrics:
 
     def watch_topics(self, sightings: Callable[[], Iterable[Sighting]]) -> None:
         """Report the states of topics; ``sightings`` looks at all of them at each scrape."""
-        self._registry.register(Topics(sightings))
+        self._sightings = sightings
 
     def watch_connections(self, count: Callable[[], Iterable[Sample]]) -> None:
         """Report ``pushgate_connections``; ``count`` yields the number for each transport at each scrape."""
