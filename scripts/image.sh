@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the image without a daemon, and has tests/image run it as locked up as the chart does: `make image`.
 #
-# BASE=… names another base than the Dockerfile's. If that can neither be pulled nor is here already, Debian's Python of
-# the same version stands in for it. What was built stays in build/image, so that the next time needs no network;
+# BASE=… names another base than the Dockerfile's. If the Dockerfile's can neither be pulled nor is here already, Debian's
+# Python of the same version stands in for it. What was built stays in build/image, so that the next time needs no network;
 # `make clean` removes it. Nothing else is left behind: no container, no mount, no process.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -50,19 +50,27 @@ EOF
   trap clean_up EXIT
 }
 
-find_base() { # sets base: what was named, what is here already, what can be pulled, or Debian's Python
+find_base() { # sets base: what was named; or else what is here already, what can be pulled, or Debian's Python
   local name python image
   name=$(sed -n 's/^ARG BASE=//p' Dockerfile)
   python=docker.io/library/$name image=localhost/debian-$name
-  for base in "${BASE:-$python}" "$image"; do
+  if [ -n "${BASE:-}" ]; then
+    base=$BASE
+    podman image exists "$base" || pull "$base" || { cat "$state/pull.log" >&2 && return 1; }
+    return
+  fi
+  for base in "$python" "$image"; do
     podman image exists "$base" && return
   done
-  base=${BASE:-$python}
-  say "pulling $base"
-  timeout 60 podman pull --quiet "$base" >/dev/null 2>"$state/pull.log" && return
-  [ -z "${BASE:-}" ] || { cat "$state/pull.log" >&2 && return 1; }
+  base=$python
+  pull "$base" && return
   base=$image
   make_base || skip "$python cannot be pulled, nor Debian's Python be had; see $state/*.log"
+}
+
+pull() { # IMAGE
+  say "pulling $1"
+  timeout 60 podman pull --quiet "$1" >/dev/null 2>"$state/pull.log"
 }
 
 make_base() { # Debian 12's Python is 3.11; like python:slim it comes without documentation and without bytecode

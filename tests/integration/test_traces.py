@@ -256,6 +256,10 @@ def test_a_missing_extra_is_told_at_the_start(tmp_path: Path) -> None:
             {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
             "OTEL_EXPORTER_OTLP_PROTOCOL=grpc: pushgate speaks http/protobuf",
         ),
+        (
+            {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"},
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json: pushgate speaks http/protobuf",
+        ),
     ],
 )
 def test_what_cannot_be_had_is_told_too(environ: dict[str, str], complaint: str) -> None:

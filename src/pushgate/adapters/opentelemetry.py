@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 # How long the last traces may take to be sent when the process ends, in seconds.
 FAREWELL: Final = 2.0
 
-_EXPORTER, _PROTOCOL = "OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_PROTOCOL"
+_EXPORTER = "OTEL_TRACES_EXPORTER"
+_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")  # the first that is set counts
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
@@ -125,11 +126,11 @@ def is_wanted(environ: Mapping[str, str]) -> bool:
 
 def _processor(environ: Mapping[str, str]) -> SpanProcessor:
     exporter = environ.get(_EXPORTER, "").strip().lower() or "otlp"
-    protocol = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get(_PROTOCOL) or "http/protobuf"
+    told, protocol = next(((name, environ[name]) for name in _PROTOCOLS if environ.get(name)), ("", "http/protobuf"))
     if exporter not in ("otlp", "console"):
         raise TracesUnavailable(f"{_EXPORTER}={exporter}: pushgate has otlp, console and none")
     if exporter == "otlp" and protocol != "http/protobuf":
-        raise TracesUnavailable(f"{_PROTOCOL}={protocol}: pushgate speaks http/protobuf (to port 4318, usually)")
+        raise TracesUnavailable(f"{told}={protocol}: pushgate speaks http/protobuf (to port 4318, usually)")
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
