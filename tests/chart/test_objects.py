@@ -263,6 +263,12 @@ def test_ports_are_those_of_the_configuration() -> None:
     ]
 
 
+def test_a_slash_behind_the_base_path_is_no_other_path() -> None:
+    """As for the gateway itself."""
+    plain, slashed = (rendered(TLS, settings=[f'config.server.base_path="{path}"']) for path in ("/live", "/live/"))
+    assert one(slashed, "Pod", "push-pushgate-test") == one(plain, "Pod", "push-pushgate-test")
+
+
 def test_the_operators_token_comes_from_a_file() -> None:
     """So that a new one counts without a restart; what the gateway reads is where the Secret is mounted."""
     objects = rendered(MINIMAL, settings=['adminToken={"secretName":"admin","key":"t"}'])

@@ -39,10 +39,14 @@
 {{- if (include "pushgate.config" . | fromYaml).server.tls -}}https{{- else -}}http{{- end -}}
 {{- end -}}
 
+{{/* Before every path of the public listener; like the gateway, without the slash that somebody may have put at its end. */}}
+{{- define "pushgate.basePath" -}}
+{{- (default dict .Values.config.server).base_path | default "" | trimSuffix "/" -}}
+{{- end -}}
+
 {{/* What the public listener calls its own endpoints: /live/-/ with base_path and prefix. */}}
 {{- define "pushgate.ownPath" -}}
-{{- $server := (include "pushgate.config" . | fromYaml).server -}}
-{{- printf "%s%s" (default "" $server.base_path) (default "/-/" $server.prefix) -}}
+{{- include "pushgate.basePath" . }}{{ default "/-/" (default dict .Values.config.server).prefix -}}
 {{- end -}}
 
 {{- define "pushgate.store" -}}
