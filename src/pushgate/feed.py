@@ -265,8 +265,6 @@ class Feed:
             if event.was_asked:
                 self.account.polled(Cost(), followers=self.topic.listeners)
             commands = self._handle(event)
-            if not event.is_skipped:
-                self.account.ledger.failures[event.reason] += 1
         self.account.ledger.polls[outcome_of(event, commands)] += 1
         self.account.ledger.durations.add(seconds)
         self._outlet.settled()

@@ -15,7 +15,7 @@ from .answers import Answer
 from .documents.history import History
 from .documents.selecting import IDLE_AFTER
 from .errors import BadRequest, PollError, PollErrorReason
-from .happenings import Answered, Failed, Outcome
+from .happenings import Answered, Denied, Failed, Outcome
 from .poller import Means
 from .reception import Reception
 from .routes import Route, TopicName
@@ -107,6 +107,8 @@ class Polling:
     def remember(self, answer: Answer, event: Outcome, state: State) -> None:
         """Keep what is to be kept of an answer; ``state``: the topic's, by its polls and this event."""
         self.reception.remember(answer, event, state)
+        if isinstance(event, Denied):
+            self._set_back("upstream_auth", f"the upstream answered {event.status} to this caller")
         if held := self.reception.held:
             log.info("poll.held", topic=self._name.text, guard=held.doubt.guard, detail=held.doubt.detail)
         if idle := self._route.recipe.newly_idle():
@@ -122,14 +124,21 @@ class Polling:
         failed = Failed(error.reason, error.retry_after, was_asked=error.asked)
         if failed.is_turned_away:  # an operator wants it so, which is said once and not for each topic
             return failed
-        told = {"topic": self._name.text, "route": self._route.name, "reason": error.reason, "detail": error.detail}
         if failed.is_skipped:
-            log.info("poll.skipped", **told)
+            log.info("poll.skipped", **self._told(error.reason, error.detail))
         else:
-            trace = under_way()
-            log.warning("poll.failed", **told, **({"trace_id": trace.trace.id} if trace else {}))
-            setback = Setback(self._means.clock.wall(), error.reason, error.detail)
-            self.setbacks = (setback, *self.setbacks[: SETBACKS_KEPT - 1])
+            self._set_back(error.reason, error.detail)
         if failed.was_asked:
             self.reception.held = None
         return failed
+
+    def _set_back(self, reason: PollErrorReason, detail: str) -> None:
+        """Count a failed poll, and say so."""
+        self._means.metrics.ledger(self._route.name).failures[reason] += 1
+        trace = under_way()
+        log.warning("poll.failed", **self._told(reason, detail), **({"trace_id": trace.trace.id} if trace else {}))
+        setback = Setback(self._means.clock.wall(), reason, detail)
+        self.setbacks = (setback, *self.setbacks[: SETBACKS_KEPT - 1])
+
+    def _told(self, reason: PollErrorReason, detail: str) -> dict[str, str]:
+        return {"topic": self._name.text, "route": self._route.name, "reason": reason, "detail": detail}

@@ -152,3 +152,7 @@ async def test_a_caller_who_is_sent_away_loses_the_document() -> None:
         refused = await eventually(lambda: client.get(url, headers=dismissed), lambda got: got.status_code != 200)
         assert (refused.status_code, refused.json()["code"]) == (403, "upstream_denied")
         assert (await client.get(url, headers=other)).status_code == 200
+        assert await scene.gateway.metric("pushgate_poll_failures_total", reason="upstream_auth") >= 1
+        answer = await client.get(f"{scene.gateway.admin}/-/topics")
+        setbacks = [setback["reason"] for topic in answer.json()["topics"] for setback in topic["last_failures"]]
+        assert set(setbacks) == {"upstream_auth"}
