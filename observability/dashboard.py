@@ -259,15 +259,15 @@ POLLING = [
     ),
     graph(
         "Duration of polls",
-        """From request to answer. When p99 comes near `timeout.total`, polls begin to fail: poll less often, ask for
-        less, or give the upstream more time.""",
+        """From request to answer, without waiting for a turn. When p99 comes near `timeout.total`, polls begin to fail:
+        poll less often, ask for less, or give the upstream more time.""",
         *quantiles("pushgate_poll_duration_seconds", "@route", 0.5, 0.99, by="route"),
         unit="s",
     ),
     graph(
         "Polls begin late",
-        """How long after its time a poll begins. It waits for its upstream's budget (see Upstreams) or for the event
-        loop (see House).""",
+        """How long after its time a poll begins: it waits for the event loop (see House). What it then waits for its
+        upstream's budget is in Upstreams.""",
         *quantiles("pushgate_poll_lag_seconds", "@route", 0.5, 0.99, by="route"),
         unit="s",
     ),

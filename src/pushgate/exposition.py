@@ -177,7 +177,8 @@ _COUNTERS: list[tuple[_Description, Callable[[Ledger], Iterable[Sample]]]] = [
 
 _HISTOGRAMS: list[tuple[_Description, Callable[[Ledger], Tally]]] = [
     (("poll_lag_seconds", "How late polls begin.", ["route"]), lambda one: one.lags),
-    (("poll_duration_seconds", "Time from request to answer.", ["route"]), lambda one: one.durations),
+    (("poll_duration_seconds", "Time from request to answer, of polls that reach the upstream.", ["route"]),
+     lambda one: one.durations),
     (("diff_seconds", "Time to read an answer and to find what it changes.", ["route"]), lambda one: one.diffs),
     (("delivery_seconds",
       "From the upstream's answer to a client's socket, for each change told to each who was there.", ["route"]),

@@ -194,10 +194,10 @@ class Feed:
         self._timer = self._loop.call_later(delay, self._due)
 
     def _due(self) -> None:
-        at = self._moment()
-        due_at = self._due_at = self.topic.next_poll_at  # None while a poll is under way
+        at, due_at = self._moment(), self.topic.next_poll_at  # None while a poll is under way
         self._obey_all(self._decide(Due(), at))
-        if due_at is not None and self.topic.is_polling:
+        if due_at is not None and self.topic.is_polling:  # from the next turn of the loop on
+            self._due_at = due_at
             self.account.ledger.lags.add(max(0.0, at.now - due_at))
 
     def _obey(self, command: Command) -> None:
@@ -247,12 +247,11 @@ class Feed:
     async def _poll(self, *, is_conditional: bool) -> None:
         began, failures = self._means.clock.now(), self.topic.failures
         due_at, self._due_at = self._due_at, None
-        begin(self._means.clock, self._means.tracer, due_at=began if due_at is None else due_at)
+        trace = begin(self._means.clock, self._means.tracer, due_at=began if due_at is None else due_at)
         try:
             answer, event = await self.polling.ask(began, is_conditional=is_conditional)
             at = self._moment()
-            seconds = at.now - began
-            self.account.polled(answer.cost, followers=self.topic.listeners)
+            self._count(answer.cost, at.now - began - trace.waited)
             commands = self._decide(event, at)
             # Before anybody is told of it, who may ask for its very bytes.
             self.polling.remember(answer, event, self.topic.polled_state)
@@ -260,11 +259,14 @@ class Feed:
             if failures and not self.topic.failures:
                 log.info("poll.recovered", topic=self.name.text, failures=failures)
         except Exception as error:
-            seconds = self._means.clock.now() - began
             event = self.polling.fail(error)
             if event.was_asked:
-                self.account.polled(Cost(), followers=self.topic.listeners)
+                self._count(Cost(), self._means.clock.now() - began - trace.waited)
             commands = self._handle(event)
         self.account.ledger.polls[outcome_of(event, commands)] += 1
-        self.account.ledger.durations.add(seconds)
         self._outlet.settled()
+
+    def _count(self, cost: Cost, seconds: float) -> None:
+        """Count a poll that has reached the upstream, and how long it took beside waiting for its turn."""
+        self.account.polled(cost, followers=self.topic.listeners)
+        self.account.ledger.durations.add(seconds)

@@ -98,7 +98,7 @@ class Ledger:
         self.route = route
         self.polls: Counter[Outcome] = Counter()
         self.lags = Tally(LAGS)  # of polls, behind their time
-        self.durations = Tally(DURATIONS)  # of polls, from request to answer
+        self.durations = Tally(DURATIONS)  # of polls that reached the upstream
         self.diffs = Tally(DIFFS)  # to read an answer and to find what it changes
         self.failures: Counter[str] = Counter()  # by reason
         self.changes = 0

@@ -81,6 +81,7 @@ class PollTrace:
     trace: Trace
     began: float
     is_kept: bool
+    waited: float = 0.0  # for the turns of its requests, in seconds
     _parts: list[tuple[str, float, float]] = field(default_factory=list)
     _waited_until: float = 0.0
 
@@ -95,7 +96,8 @@ class PollTrace:
         began = self.clock.now()
         await turn
         ended = self.clock.now()
-        if ended - began >= WORTH_TELLING:
+        self.waited += ended - began
+        if self.is_kept and ended - began >= WORTH_TELLING:
             self._waited_until = self._waited_until or ended
             self.note("wait", began, ended)
 

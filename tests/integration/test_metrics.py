@@ -199,3 +199,33 @@ async def test_a_poll_that_comes_back_to_a_gap_is_counted_as_one() -> None:
         assert await resumed("snapshot") == 1
         await client.get(many, params={"wait": 0, "cursor": "x.1.y.z", "topic": "/t"})
         assert await resumed("snapshot") == 2
+
+
+async def test_a_poll_that_reaches_nobody_took_no_time() -> None:
+    """It is counted as skipped; how long polls take is about those that went out."""
+    breaker = {"failures": 1, "cooldown": "1h"}
+    async with scripted_backend(rows(0)) as backend:
+        backend.say(b"no", status=500)
+        async with running_gateway(backend, {"/t": route()}, upstream={"breaker": breaker}) as gateway:
+
+            async def polled(outcome: str) -> float:
+                return await gateway.metric("pushgate_polls_total", route="/t", outcome=outcome)
+
+            async with connected("sse", gateway.base, "/t"):
+                await eventually(lambda: polled("skipped"), lambda count: count >= 1)
+            assert await polled("failed") == len(backend.requests) == 1
+            assert await gateway.metric("pushgate_poll_duration_seconds_count", route="/t") == 1
+
+
+async def test_waiting_for_the_budget_is_in_no_duration() -> None:
+    """It has a histogram of its own."""
+    upstream = {"budget": {"rate": ["2/s"], "burst": 1}}
+    async with (
+        scripted_backend(rows(0)) as backend,
+        running_gateway(backend, {"/t/{x}": route()}, upstream=upstream) as gateway,
+        http_client(base_url=gateway.base) as client,
+    ):
+        await asyncio.gather(*(client.get(f"/t/{x}") for x in range(3)))
+        waited = await gateway.metric("pushgate_budget_wait_seconds_sum")
+        assert waited > 1
+        assert await gateway.metric("pushgate_poll_duration_seconds_sum") < waited / 2

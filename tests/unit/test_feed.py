@@ -1,4 +1,7 @@
-"""A topic that is polled while its route is revised: what was under way is understood by the route of now."""
+"""
+A topic that is polled: while its route is revised, what was under way is understood by the route of now; and a trace
+begins when its poll was due.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from pushgate.metrics import Metrics
 from pushgate.poller import Means
 from pushgate.routes import Route
 from pushgate.store.memory import MemoryStore
+from pushgate.tracing import NOBODY, Story, Tracer
 from pushgate.values import Validators
 from pushgate.workbench import Commission, Finished, Workbench
 
@@ -60,15 +64,16 @@ class Helper:
 class Scene:
     """A feed that somebody listens to, of an upstream that says what it is told to."""
 
-    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, tasks: asyncio.TaskGroup, clock: Clock, tracer: Tracer, first: Route) -> None:
         self.helper = Helper()
         self.changes: list[Change] = []
         self._document: Any = None
         self._settled = asyncio.Event()
+        self.turned = asyncio.Event()
         store = MemoryStore("E")
-        means = Means(Clock(), self._fetch, decoder_for, store, tasks, Metrics(), self.helper)
-        self.name = route().topic({}, {})
-        self.feed = Feed(route(), self.name, means, self)
+        means = Means(clock, self._fetch, decoder_for, store, tasks, Metrics(), self.helper, tracer=tracer)
+        self.name = first.topic({}, {})
+        self.feed = Feed(first, self.name, means, self)
 
     async def _fetch(self, *_: Any) -> Answer:
         return Answer(200, "application/json", msgspec.json.encode(self._document), Validators(), 1e9)
@@ -91,7 +96,8 @@ class Scene:
     def appended(self, change: Change) -> None:
         self.changes.append(change)
 
-    def announced(self) -> None: ...
+    def announced(self) -> None:
+        self.turned.set()
 
     def dropped(self, status: int) -> None: ...
 
@@ -103,9 +109,11 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene() -> AsyncIterator[Scene]:
+async def scene(
+    *, clock: Clock | None = None, tracer: Tracer = NOBODY, first: Route | None = None
+) -> AsyncIterator[Scene]:
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        played = Scene(tasks)
+        played = Scene(tasks, clock or Clock(), tracer, first or route())
         yield played
         played.feed.stop()
 
@@ -151,3 +159,46 @@ async def test_an_end_that_is_none_any_more_does_not_come() -> None:
         played.feed.revise(route(until="[3].n == `2`"), played.name)
         await revised_meanwhile(played, route())
         assert played.feed.topic.state == "live"
+
+
+class TimeOfDay(Clock):
+    """Seven in the morning of the first of January 1970, until it is ``late``."""
+
+    def __init__(self) -> None:
+        self._began = self.now()
+        self.is_late = False
+
+    def wall(self) -> float:
+        return self.now() - self._began + (20 if self.is_late else 7) * 3600
+
+
+class Traces:
+    """Keeps all of them."""
+
+    is_on = True
+
+    def __init__(self) -> None:
+        self.told: list[Story] = []
+
+    def wants(self, trace_id: int) -> bool:
+        return True
+
+    def tell(self, story: Story) -> None:
+        self.told.append(story)
+
+
+async def test_a_trace_begins_with_the_poll_that_nobody_waited_for() -> None:
+    """A poke in the evening is due when it comes, and not when the timer went off that ended the day."""
+    clock, traces = TimeOfDay(), Traces()
+    by_day = route(every="100ms", active="06:00-18:00 UTC")
+    async with scene(clock=clock, tracer=traces, first=by_day) as played:
+        played.begin(document(1))
+        await played.settle()
+        clock.is_late = True
+        played.turned.clear()
+        await played.turned.wait()
+        assert played.feed.topic.state == "paused"
+        poked_at = clock.wall()
+        played.begin(document(2))
+        await played.settle()
+        assert [story.began >= poked_at for story in traces.told] == [False, True]

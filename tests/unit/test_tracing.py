@@ -80,7 +80,8 @@ async def test_a_story_is_told_in_times_of_day() -> None:
 async def test_waiting_for_a_turn_is_no_part_of_asking() -> None:
     """What is waited for before the first request; a turn that comes at once was not waited for."""
     clock = StillClock()
-    trace = begin(clock, NOBODY, due_at=10.0)
+    trace, unkept = (begin(clock, NOBODY, due_at=10.0) for _ in range(2))
+    trace.is_kept = True
 
     async def turn(seconds: float) -> None:
         clock.time += seconds
@@ -92,3 +93,6 @@ async def test_waiting_for_a_turn_is_no_part_of_asking() -> None:
     trace.note("fetch", 10.0, clock.time)
     told = [(part.name, part.began - 3590, part.ended - 3590) for part in trace.story({}).parts]
     assert told == [("wait", 10.0, 12.0), ("wait", 13.0, 17.0), ("fetch", 12.0, 17.0)]
+    assert trace.waited == 6.0
+    await unkept.wait(turn(2.0))
+    assert unkept.waited == 2.0 and not unkept.story({}).parts, "it is known, and nothing is noted"

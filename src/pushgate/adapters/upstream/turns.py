@@ -59,10 +59,8 @@ class Turn:
 
     async def __aenter__(self) -> None:
         self._gate.check_open()
-        if (trace := under_way()) is not None and trace.is_kept:
-            await trace.wait(self._gate.enter())
-        else:
-            await self._gate.enter()
+        trace, turn = under_way(), self._gate.enter()
+        await (turn if trace is None else trace.wait(turn))
         try:
             self._gate.check_open()  # or it was paused after the turn had come, and before this task's had
         except BaseException:
