@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import pty
@@ -168,8 +169,8 @@ async def test_a_token_opens_a_route_and_a_ticket_a_stream(tmp_path: Path) -> No
 async def test_what_is_no_admin_listener_is_told() -> None:
     """A backend that answers everything, and the gateway's own public listener."""
     async with scripted_backend({}) as backend, running_gateway(backend, {"/r": route()}) as gateway:
-        backend.say(b"<html>welcome</html>", Content_Type="text/html")
-        for name in ("topics", "pause", "drain", "reload"):
+        for name, body in itertools.product(("topics", "pause", "drain", "reload"), (b"<html>welcome</html>", b"{}")):
+            backend.say(body, Content_Type="text/html")
             status, out, err = await command(name, "--admin", backend.url.removeprefix("http://"))
             assert (status, out, err) == (1, "", "pushgate: what answers there is no admin listener\n")
         status, out, err = await command("topics", "--admin", gateway.base.removeprefix("http://"))

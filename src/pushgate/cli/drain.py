@@ -31,6 +31,6 @@ def drain(
         # of a gateway elsewhere; the token is server.admin.token
         PUSHGATE_ADMIN_TOKEN=s3cr3t pushgate drain --admin gateway.internal:8081
     """
-    told = demand(find_admin(file, admin, token), "DELETE" if undo else "POST", "/-/drain")
+    told = demand(find_admin(file, admin, token), "DELETE" if undo else "POST", "/-/drain", "connections")
     words = f"{'let in again' if undo else 'leaving'}: {told['connections']} connections"
     print(json.dumps(told) if output == "json" else words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -53,13 +54,14 @@ class Told:
     def is_ok(self) -> bool:
         return 200 <= self.status < 300
 
-    def json(self) -> Any:
-        """Return the answer; says so and exits with 1 if it is none of an admin listener's."""
-        try:
-            return json.loads(self.text)
-        except ValueError:
-            print("pushgate: what answers there is no admin listener", file=sys.stderr)
-            raise typer.Exit(1) from None
+    def json(self, member: str) -> Any:
+        """Return the answer, which has this member; says so and exits with 1 if it is none of an admin listener's."""
+        with suppress(ValueError):
+            told = json.loads(self.text)
+            if isinstance(told, dict) and member in told:
+                return told
+        print("pushgate: what answers there is no admin listener", file=sys.stderr)
+        raise typer.Exit(1)
 
     @property
     def complaint(self) -> str | None:
@@ -132,10 +134,10 @@ def tell(reach: Reach, method: str, path: str) -> Told:
         connection.close()
 
 
-def demand(reach: Reach, method: str, path: str) -> Any:
-    """Return what the gateway answers, as JSON; says why and exits with 1 if it refuses."""
+def demand(reach: Reach, method: str, path: str, member: str) -> Any:
+    """Return what the gateway answers, as JSON with this member; says why and exits with 1 if it refuses."""
     told = tell(reach, method, path)
     if not told.is_ok:
         print(legible(f"pushgate: {told.complaint or told.text.strip()}"), file=sys.stderr)
         raise typer.Exit(1)
-    return told.json()
+    return told.json(member)

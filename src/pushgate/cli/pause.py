@@ -42,7 +42,7 @@ def pause(
     """
     reach = find_admin(file, admin, token)
     requests = [("POST", switch_path("pause", name)) for name in names or []] or [("GET", "/-/pause")]
-    told = [demand(reach, method, path) for method, path in requests]
+    told = [demand(reach, method, path, "paused") for method, path in requests]
     show(told[-1], output)
 
 

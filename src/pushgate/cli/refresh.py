@@ -36,7 +36,7 @@ def refresh(
     reach = find_admin(file, admin, token)
     found = {}
     for topic in topics:
-        found[topic] = demand(reach, "POST", f"/-/refresh?topic={quote(topic, safe='')}")["topics"]
+        found[topic] = demand(reach, "POST", f"/-/refresh?topic={quote(topic, safe='')}", "topics")["topics"]
         if output == "text":
             noun = "topic" if found[topic] == 1 else "topics"
             print(f"{topic}: {found[topic]} {noun} polled")

@@ -27,7 +27,7 @@ def reload(
     if not told.is_ok:
         print(told.complaint or f"pushgate: {told.text.strip()}", file=sys.stderr)  # as `pushgate check` would say it
         raise typer.Exit(1)
-    topics = told.json()["topics"]
+    topics = told.json("topics")["topics"]
     if output == "json":
         print(told.text.strip())
         return

@@ -31,7 +31,7 @@ def resume(
     if everything == bool(names):
         raise typer.BadParameter("name routes or upstreams, or say --all", param_hint="NAMES")
     reach = find_admin(file, admin, token)
-    told = demand(reach, "GET", "/-/pause")
+    told = demand(reach, "GET", "/-/pause", "paused")
     for name in names or [*told["paused"]["routes"], *told["paused"]["upstreams"]]:
-        told = demand(reach, "POST", switch_path("resume", name))
+        told = demand(reach, "POST", switch_path("resume", name), "paused")
     show(told, output)

@@ -65,14 +65,14 @@ def topics(
 
     reach = find_admin(file, admin, token)
     if not watch:
-        print("\n".join(_shown(demand(reach, "GET", path), output, limit, indent=2)))
+        print("\n".join(_shown(demand(reach, "GET", path, "topics"), output, limit, indent=2)))
         return
     from ..clock import Clock
 
     clock = Clock()
     try:
         while True:
-            _draw([*_shown(demand(reach, "GET", path), output, limit, indent=None)], output)
+            _draw([*_shown(demand(reach, "GET", path, "topics"), output, limit, indent=None)], output)
             clock.wait(_EVERY)
     except KeyboardInterrupt:
         return
